@@ -1,0 +1,18 @@
+const transform = {
+  '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
+};
+const layer = (displayName, testMatch, extra = {}) => ({
+  displayName,
+  testMatch: testMatch.map((glob) => `<rootDir>/test/${glob}`),
+  transform,
+  extensionsToTreatAsEsm: ['.ts'],
+  ...extra,
+});
+
+/** The layers of the suite: `pure` needs nothing but data, `platform` runs against the shared sandbox. */
+export default {
+  projects: [
+    layer('pure', ['{plan,render,schemas,api,sandbox}/**/*.test.ts']),
+    layer('platform', ['{activities,workflows,replay,e2e,docs}/**/*.test.ts']),
+  ],
+};
