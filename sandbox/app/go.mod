@@ -1,0 +1,3 @@
+module meshlift.dev/sandbox/app
+
+go 1.26.0

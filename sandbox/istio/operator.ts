@@ -1,0 +1,35 @@
+/** What istioctl is asked for. The pilot's switches are there because Envoy here is vanilla and has none of Istio's own filters. */
+import { istio } from '../layout.ts';
+
+/** Name of the network of the pods: machines on another one come in by the east-west gateway. */
+export const clusterNetwork = 'cluster-net';
+
+export const operator = {
+  apiVersion: 'install.istio.io/v1alpha1',
+  kind: 'IstioOperator',
+  spec: {
+    profile: 'minimal',
+    hub: 'sandbox.local',
+    tag: istio.version,
+    revision: istio.revision,
+    meshConfig: {
+      // Losses show instead of being retried away.
+      defaultHttpRetryPolicy: { attempts: 0 },
+      defaultProviders: { metrics: [] },
+    },
+    values: {
+      global: {
+        network: clusterNetwork,
+        multiCluster: { clusterName: istio.clusterId },
+        imagePullPolicy: 'Never',
+        proxy: { resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { cpu: '2', memory: '512Mi' } } },
+        proxy_init: { resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { cpu: '2', memory: '256Mi' } } },
+      },
+      pilot: {
+        autoscaleEnabled: false,
+        resources: { requests: { cpu: '50m', memory: '128Mi' } },
+        env: { PILOT_ENABLE_METADATA_EXCHANGE: 'false', PILOT_ENABLE_ALPN_FILTER: 'false' },
+      },
+    },
+  },
+} as const;

@@ -1,0 +1,22 @@
+/** What stands, for a person: processes with their logs, machines, and who holds it. */
+import { RUN } from './layout.ts';
+import { isAlive, logFile } from './processes.ts';
+import { readState } from './state.ts';
+
+/** Lines to print; `undefined` when there is no sandbox. */
+export function status(): string[] | undefined {
+  const state = readState();
+  if (state === undefined) return undefined;
+  const processes = state.items.filter((item) => item.kind === 'process');
+  return [
+    `sandbox of ${state.checkout}, started ${state.startedAt}, ${state.readyAt === undefined ? 'not ready' : `ready ${state.readyAt}`}, in ${RUN}`,
+    ...processes.map(
+      (item) =>
+        `process ${item.name.padEnd(24)} ${String(item.pid).padEnd(8)} ${isAlive(item) ? 'alive' : `dead, see ${logFile(item.name)}`}`,
+    ),
+    ...state.machines.map(
+      (machine) =>
+        `machine ${machine.name.padEnd(24)} ${machine.address.padEnd(15)} ${machine.namespace}, ${machine.network}`,
+    ),
+  ];
+}
