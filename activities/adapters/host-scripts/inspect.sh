@@ -1,0 +1,82 @@
+# Reads everything Meshlift knows of a machine; writes nothing. Arguments: the files to digest.
+inspect_system() {
+  emit hostname "$(hostname -s 2>/dev/null || uname -n | cut -d . -f 1)"
+  awk -v name="$(hostname -s 2>/dev/null || uname -n)" \
+    '{ sub(/#.*/, ""); for (i = 2; i <= NF; i++) if ($i == name) { print "hostsFile\t" $1; exit } }' /etc/hosts 2>/dev/null
+  grep '^hosts:' /etc/nsswitch.conf 2>/dev/null | emit_lines nameSwitch
+  emit_lines osRelease 2>/dev/null </etc/os-release
+  emit architecture "$(dpkg --print-architecture 2>/dev/null || uname -m)"
+  for tool in dpkg rpm; do if has $tool; then emit packageTool $tool; fi; done
+  if [ -d /run/systemd/system ]; then emit systemd running; fi
+  for tool in awk bash cmp flock getent hostname id ip iptables sed sha256sum ss stat sudo systemctl systemd-run tar timeout; do
+    has $tool || emit missingTool $tool
+  done
+  emit time "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+  for address in $(hostname -I 2>/dev/null || ip -o addr show 2>/dev/null | awk '{ sub(/\/.*/, "", $4); print $4 }'); do
+    emit address "$address"
+  done
+  grep '^nameserver' /etc/resolv.conf 2>/dev/null | awk '{ print "nameserver\t" $2 }'
+  df -Pk /var/lib 2>/dev/null | awk 'NR == 2 { print "freeKilobytes\t" $4 }'
+}
+
+inspect_files() {
+  awk '/^# END meshlift$/ { inside = 0 } inside { print "hostsBlock\t" $0 } /^# BEGIN meshlift$/ { inside = 1 }' /etc/hosts
+  for path in "$@"; do
+    [ -f "$path" ] || continue
+    case "$path" in *.pem) certificates_of "$path" | while read -r text; do emit certificate "$text $path"; done ;; esac
+    emit file "$(stat -c '%a %U:%G' "$path") $(sha256sum <"$path" | cut -d ' ' -f 1) $path"
+  done
+}
+
+inspect_package() {
+  if has dpkg-query; then
+    dpkg-query -W -f '${db:Status-Abbrev}\t${Version}\n' istio-sidecar 2>/dev/null | awk -F '\t' '/^.i/ { print "package\t" $2 }'
+  elif has rpm; then
+    version="$(rpm -q --qf '%{VERSION}' istio-sidecar 2>/dev/null)" && emit package "$version"
+  fi
+}
+
+inspect_proxy() {
+  has systemctl || return
+  systemctl show istio.service -p LoadState,ActiveState,UnitFileState,InvocationID 2>/dev/null | emit_lines unit
+  [ -x /usr/local/bin/pilot-agent ] && [ "$(unit_property ActiveState)" != inactive ] || return
+  if is_proxy_ready; then emit ready yes; fi
+  # Both answers grow with the mesh; a line a value is all that is needed of them.
+  proxy_request 15000 server_info | awk -F '"' '$2 == "ISTIO_VERSION" { print "runningVersion\t" $4; exit }'
+  proxy_request 15000 certs | awk -F '"' '
+    $2 == "ca_cert" { leaf = 0 }
+    $2 == "cert_chain" { leaf = 1 }
+    leaf && $2 == "uri" && $4 ~ /^spiffe:/ { uri = $4 }
+    leaf && $2 == "expiration_time" && uri != "" { print "spiffeId\t" uri "\ncertificateExpiresAt\t" $4; exit }'
+}
+
+inspect_network() {
+  # Listing legacy tables that are not loaded would load them.
+  if grep -q . /proc/net/ip_tables_names 2>/dev/null; then
+    { iptables-legacy-save 2>/dev/null || iptables-save 2>/dev/null; } | grep -- '-j ISTIO_' | emit_lines redirection
+  fi
+  { iptables-nft-save 2>/dev/null || iptables-save 2>/dev/null; } | grep -- '-j ISTIO_' | emit_lines redirection
+  ss -ltnp 2>/dev/null | sed 1d | emit_lines listening
+  sshd -T 2>/dev/null | awk '$1 == "port" { print "sshdPort\t" $2 }'
+  for socket in ssh.socket sshd.socket; do
+    if systemctl is-active -q $socket 2>/dev/null; then systemctl show -p Listen $socket | emit_lines sshdSocket; fi
+  done
+}
+
+inspect_journal() {
+  emit fence "$(read_fence)"
+  if [ -r "$STATE/steps" ]; then emit_lines step <"$STATE/steps"; fi
+  if [ -r "$STATE/journal" ]; then emit entries "$(wc -l <"$STATE/journal")"; fi
+  if [ -e "$RUN/dead-man" ]; then emit deadMan armed; fi
+}
+
+inspect() {
+  {
+    inspect_system
+    inspect_files "$@"
+    inspect_package
+    inspect_proxy
+    inspect_network
+    inspect_journal
+  } | to_json
+}

@@ -1,0 +1,133 @@
+# Starting, confirming and stopping the proxy's unit.
+CAPTURE="$STATE/bin/capture"
+is_captured() { [ -x "$CAPTURE" ] && "$CAPTURE" status; }
+
+# Arms or moves the dead man: seconds from now. It runs outside this session and reads its deadline anew each second.
+arm_dead_man() {
+  umask 077
+  echo "$(($(uptime_seconds) + $1))" >"$RUN/dead-man.new" && mv -f "$RUN/dead-man.new" "$RUN/dead-man"
+  systemctl is-active -q meshlift-dead-man.service && return
+  systemctl reset-failed meshlift-dead-man.service 2>/dev/null
+  systemd-run --quiet --collect --unit=meshlift-dead-man -p Restart=on-failure /bin/sh "$STATE/bin/dead-man" ||
+    die $EXIT_FAILED 'cannot arm the dead-man timer with systemd-run; traffic is not redirected without it'
+}
+
+# How a name server answers a query for a name that cannot exist: its response code, or nothing where it is silent.
+# bash is there, since istio-start.sh needs it; tools that speak DNS mostly are not.
+dns_response_code() {
+  timeout 3 bash -c '
+    exec 3<>"/dev/udp/$0/53" || exit
+    printf "ml\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0emeshlift-probe\x07invalid\x00\x00\x01\x00\x01" >&3
+    dd bs=512 count=1 <&3 2>/dev/null | od -An -tu1 -j3 -N1' "$1" 2>/dev/null | awk '{ print $1 % 16 }'
+}
+
+# Address and port of everything that listens beyond loopback, but sshd and the proxy itself.
+listening_ports() {
+  ss -ltnp | sed 1d | grep -v -e '"sshd"' -e '"envoy"' -e '"pilot-agent"' | awk '{ print $4 }' | while read -r local; do
+    address="${local%:*}" port="${local##*:}"
+    case "$address" in
+      127.* | '[::1]' | *%lo) continue ;;
+      0.0.0.0 | '*' | '[::]') address=127.0.0.1 ;;
+    esac
+    echo "$(echo "$address" | tr -d '[]' | sed 's/%.*//') $port"
+  done | sort -u
+}
+
+answers() { timeout 3 bash -c ': <"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
+
+remember_what_answers() {
+  for server in $(awk '/^nameserver/ { print $2 }' /etc/resolv.conf 2>/dev/null); do
+    code="$(dns_response_code "$server")"
+    if [ -n "$code" ]; then echo "$server $code"; fi
+  done >"$RUN/resolving"
+  listening_ports | while read -r address port; do if answers "$address" "$port"; then echo "$address $port"; fi; done >"$RUN/answering"
+}
+
+# Response code 2 is a server's own failure: what the proxy says when it cannot reach the real one.
+check_what_answered() {
+  touch "$RUN/resolving" "$RUN/answering"
+  while read -r server code; do
+    now="$(dns_response_code "$server")"
+    [ -n "$now" ] && { [ "$now" != 2 ] || [ "$code" = 2 ]; } ||
+      die $EXIT_NOT_READY "DNS: name server $server does not answer any more, as it did before traffic was redirected"
+  done <"$RUN/resolving"
+  while read -r address port; do
+    answers "$address" "$port" ||
+      die $EXIT_NOT_READY "port $port on $address does not answer any more, as it did before traffic was redirected"
+  done <"$RUN/answering"
+}
+
+start_proxy() {
+  seconds="$1" ready_seconds="$2" restart="$3"
+  systemctl daemon-reload || die $EXIT_FAILED 'systemctl daemon-reload failed'
+  state="$(unit_property ActiveState)"
+  if [ "$state" = active ] && is_captured && [ "$(unit_property InvocationID)" != "$restart" ]; then return; fi
+  [ "$(unit_property LoadState)" = loaded ] || die $EXIT_FAILED 'istio.service is not there; install the package istio-sidecar first'
+  enabled="$(unit_property UnitFileState)" previous="$(unit_property InvocationID)"
+  record unit istio.service "${enabled:-unknown} $state"
+  umask 077
+  : >"$RUN/start"
+  rm -f "$STATE"/results/*.stopProxy "$STATE"/results/*.confirmCapture
+  armed=
+  if ! is_captured; then
+    remember_what_answers
+    rm -f "$STATE/dead-man-fired"
+    # Armed before any redirection; its time proper begins once traffic is redirected.
+    arm_dead_man $((ready_seconds + seconds + 30))
+    armed=yes
+  fi
+  systemctl reset-failed istio.service 2>/dev/null
+  case "$state" in
+    # A run without redirection, by hand or from before: it starts anew with the drop-in.
+    active | activating | reloading | deactivating) systemctl --no-block restart istio.service ;;
+    *) systemctl --no-block start istio.service ;;
+  esac || die $EXIT_FAILED 'systemctl cannot start istio.service'
+  await_capture "$ready_seconds" "$armed"
+  if [ -n "$armed" ]; then arm_dead_man "$seconds"; fi
+  changed 'StartProxy istio.service'
+}
+
+await_capture() {
+  deadline=$(($(uptime_seconds) + $1))
+  until [ "$(unit_property ActiveState)" = active ] && [ "$(unit_property InvocationID)" != "$previous" ] && is_captured; do
+    # A start that failed once is tried again by systemd; what made it fail is for Meshlift to tell.
+    if [ "$(uptime_seconds)" -ge "$deadline" ] || [ "$(unit_property Result)" != success ]; then
+      why="$(systemctl status istio.service --no-pager -n 20 2>/dev/null | sed -n 's/.*meshlift: //p' | tail -n 1)"
+      log="$(cat /var/log/istio/istio.err.log /var/log/istio/istio.log 2>/dev/null | grep -iE 'error|warn|fatal' | tail -n 2 | cut -c 1-400 | tr '\n' ' ')"
+      if [ -n "$2" ]; then
+        echo 0 >"$RUN/dead-man"
+        sh "$STATE/bin/dead-man" now
+      fi
+      die $EXIT_NOT_READY "istio.service did not become ready within $1 s: ${why:-15021 does not answer}; its last warnings: ${log:-none}"
+    fi
+    sleep 0.2
+  done
+}
+
+confirm_capture() {
+  if [ -e "$STATE/dead-man-fired" ]; then
+    die $EXIT_FAILED 'the dead-man timer ran out before the confirmation and put back what stood before; start the proxy again'
+  fi
+  if [ ! -e "$RUN/dead-man" ] && [ "$(unit_property UnitFileState)" = enabled ]; then return; fi
+  [ "$(unit_property ActiveState)" = active ] && is_captured || die $EXIT_NOT_READY 'istio.service does not run with its traffic redirected'
+  is_proxy_ready || die $EXIT_NOT_READY 'the proxy is not ready on 15021'
+  check_what_answered
+  # Only a confirmed machine comes back captured after a reboot.
+  systemctl enable --quiet istio.service 9>&- || die $EXIT_FAILED 'cannot enable istio.service'
+  rm -f "$RUN/dead-man" "$RUN/start" "$RUN/resolving" "$RUN/answering"
+  changed 'ConfirmCapture istio.service'
+}
+
+stop_proxy() {
+  rm -f "$RUN/dead-man" "$RUN/start"
+  state="$(unit_property ActiveState)" enabled="$(unit_property UnitFileState)"
+  if [ "$(unit_property LoadState)" != loaded ]; then return; fi
+  if is_captured; then "$CAPTURE" off; fi
+  case "$state $enabled" in
+    'inactive disabled' | 'inactive static' | 'failed disabled') return ;;
+  esac
+  systemctl stop istio.service || die $EXIT_FAILED 'systemctl cannot stop istio.service'
+  systemctl disable --quiet istio.service 9>&- 2>/dev/null
+  rm -f "$STATE"/results/*.startProxy "$STATE"/results/*.confirmCapture
+  changed 'StopProxy istio.service'
+}

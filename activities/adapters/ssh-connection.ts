@@ -1,0 +1,286 @@
+/** One SSH connection: the host key is verified before anything is sent, and every failure is told apart. */
+import { connect as connectSocket, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+
+import ssh2, { type Client, type ClientChannel, type ConnectConfig, type ServerHostKeyAlgorithm } from 'ssh2';
+
+import type { Host } from '../../api/schemas/machine.ts';
+import { failure } from '../failures.ts';
+import type { SshCredential } from '../ports/host-port.ts';
+import type { ExecResult } from './host-failures.ts';
+import { fingerprintOf, hostKeyCheck, type HostKeyCheck } from './host-key.ts';
+
+/** Where to connect to: the host itself, or the host that stands before it. */
+export type Endpoint = Omit<Host, 'jump'>;
+export type ReadCredential = (credentialsName: string) => Promise<SshCredential>;
+
+export interface SshConnection {
+  /** Fingerprint of the host key that was verified. */
+  readonly fingerprint: string;
+  /** Runs one command; `input` is its standard input. Rejects with `HostUnreachable` where the connection breaks first. */
+  exec(command: string, input?: Readable): Promise<ExecResult>;
+  close(): void;
+}
+
+/** TCP, key exchange and authentication together. */
+const connectTimeoutMs = 20_000;
+/** A peer that is silent for four of these is gone. */
+const keepaliveMs = 10_000;
+
+export const describeEndpoint = (endpoint: Endpoint): string =>
+  `${endpoint.user}@${endpoint.address}:${endpoint.port ?? 22}`;
+
+/** Opens a connection, over the jump host where one is named. An aborted signal closes it at once and rejects with its reason. */
+export async function openConnection(
+  host: Host,
+  readCredential: ReadCredential,
+  signal: AbortSignal,
+): Promise<SshConnection> {
+  const { jump, ...endpoint } = host;
+  if (jump === undefined)
+    return await openVerified(endpoint, readCredential, signal, () => Promise.resolve(openSocket(endpoint)));
+  const outer = await openVerified(jump, readCredential, signal, () => Promise.resolve(openSocket(jump)));
+  try {
+    const inner = await openVerified(endpoint, readCredential, signal, () => outer.forward(endpoint));
+    const close = (): void => {
+      inner.close();
+      outer.close();
+    };
+    return { ...inner, close };
+  } catch (error) {
+    outer.close();
+    throw error;
+  }
+}
+
+/** The key a host shows, over the jump host where one is named; the host is left before anything is authenticated. */
+export async function readFingerprint(
+  host: Host,
+  readCredential: ReadCredential,
+  signal: AbortSignal,
+): Promise<string> {
+  const { jump, ...endpoint } = host;
+  const refuse: HostKeyCheck = { accepts: () => false, offers: [undefined], refusal: '' };
+  const outer = jump && (await openVerified(jump, readCredential, signal, () => Promise.resolve(openSocket(jump))));
+  try {
+    const attempt = await tryConnect({
+      endpoint,
+      signal,
+      check: refuse,
+      stream: outer ? await outer.forward(endpoint) : openSocket(endpoint),
+    });
+    if ('refused' in attempt) return attempt.refused;
+    throw failure('HostUnreachable', `${describeEndpoint(endpoint)} closed the connection before it showed a host key`);
+  } finally {
+    outer?.close();
+  }
+}
+
+interface ForwardingConnection extends SshConnection {
+  forward(to: Endpoint): Promise<ClientChannel>;
+}
+
+function openSocket(endpoint: Endpoint): Socket {
+  return connectSocket({
+    host: endpoint.address,
+    port: endpoint.port ?? 22,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: keepaliveMs,
+  });
+}
+
+async function openVerified(
+  endpoint: Endpoint,
+  readCredential: ReadCredential,
+  signal: AbortSignal,
+  open: () => Promise<Socket | ClientChannel>,
+): Promise<ForwardingConnection> {
+  const { privateKey } = await readCredential(endpoint.credentialsName);
+  if (ssh2.utils.parseKey(privateKey) instanceof Error) {
+    throw failure(
+      'CredentialMissing',
+      `Secret ${endpoint.credentialsName} holds no private key that can be read; put an unencrypted OpenSSH key there`,
+    );
+  }
+  const check = hostKeyCheck(endpoint.hostKey, endpoint.address, endpoint.port ?? 22);
+  const seen = new Set<string>();
+  for (const offer of check.offers) {
+    const attempt = await tryConnect({
+      endpoint,
+      signal,
+      check,
+      privateKey,
+      stream: await open(),
+      ...(offer && { offer }),
+    });
+    if ('connection' in attempt) return attempt.connection;
+    seen.add(attempt.refused);
+  }
+  throw failure(
+    'HostKeyMismatch',
+    `Host key of ${describeEndpoint(endpoint)} is ${[...seen].filter(Boolean).join(' and ') || 'of another type'}, but ${check.refusal}; ` +
+      'nothing was sent to it. Verify the key at the machine, then correct hostKey',
+  );
+}
+
+interface Attempt {
+  readonly endpoint: Endpoint;
+  readonly signal: AbortSignal;
+  readonly check: HostKeyCheck;
+  readonly stream: Socket | ClientChannel;
+  readonly privateKey?: string;
+  readonly offer?: ServerHostKeyAlgorithm[];
+}
+
+/** One try with one set of key types: a connection, or the fingerprint that was refused (empty where no type was in common). */
+function tryConnect(attempt: Attempt): Promise<{ connection: ForwardingConnection } | { refused: string }> {
+  const { endpoint, signal, check, stream } = attempt;
+  signal.throwIfAborted();
+  const client = new ssh2.Client();
+  let shown = '';
+  let isRefused = false;
+  const { promise, resolve, reject } = Promise.withResolvers<
+    { connection: ForwardingConnection } | { refused: string }
+  >();
+  const abort = (): void => {
+    client.destroy();
+    stream.destroy();
+    reject(signal.reason as Error);
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  const leave = (): void => {
+    signal.removeEventListener('abort', abort);
+    client.destroy();
+    stream.destroy();
+  };
+  client.on('ready', () => {
+    resolve({ connection: connectionOf(client, endpoint, shown, signal, leave) });
+  });
+  client.on('error', (error: Error & { level?: string }) => {
+    const hasNoCommonKey = error.message.includes('no matching host key format');
+    leave();
+    if (isRefused || hasNoCommonKey) resolve({ refused: shown });
+    else reject(connectFailure(error, endpoint));
+  });
+  client.on('close', () => {
+    reject(
+      failure(
+        'HostUnreachable',
+        `${describeEndpoint(endpoint)} closed the connection before the login was done; see sshd's log there`,
+      ),
+    );
+  });
+  const config: ConnectConfig = {
+    sock: stream,
+    username: endpoint.user,
+    readyTimeout: connectTimeoutMs,
+    keepaliveInterval: keepaliveMs,
+    keepaliveCountMax: 3,
+    // Set always: without a verifier ssh2 accepts any key.
+    hostVerifier: (key: Buffer) => {
+      shown = fingerprintOf(key);
+      isRefused = !check.accepts(key);
+      return !isRefused;
+    },
+    ...(attempt.privateKey !== undefined && { privateKey: attempt.privateKey }),
+    ...(attempt.offer && { algorithms: { serverHostKey: attempt.offer } }),
+  };
+  client.connect(config);
+  return promise;
+}
+
+function connectFailure(error: Error & { level?: string }, endpoint: Endpoint): Error {
+  const where = describeEndpoint(endpoint);
+  if (error.level === 'client-authentication') {
+    return failure(
+      'HostAuthRejected',
+      `${where} rejects the key of Secret ${endpoint.credentialsName}; add its public half to authorized_keys of ${endpoint.user}`,
+      error,
+    );
+  }
+  return failure(
+    'HostUnreachable',
+    `${where} cannot be reached by SSH (${error.message}); check address, port and firewall`,
+    error,
+  );
+}
+
+function connectionOf(
+  client: Client,
+  endpoint: Endpoint,
+  fingerprint: string,
+  signal: AbortSignal,
+  close: () => void,
+): ForwardingConnection {
+  const lost = (doing: string, cause?: Error): Error =>
+    failure(
+      'HostUnreachable',
+      `The connection to ${describeEndpoint(endpoint)} was lost ${doing}; a retry finds out what came of it`,
+      cause,
+    );
+
+  return {
+    fingerprint,
+    close,
+    exec: async (command, input) => {
+      signal.throwIfAborted();
+      const { promise, resolve, reject } = Promise.withResolvers<ExecResult>();
+      client.once('error', (error: Error) => {
+        reject(lost('during a command', error));
+      });
+      client.once('close', () => {
+        reject(signal.aborted ? (signal.reason as Error) : lost('during a command'));
+      });
+      client.exec(command, (error, channel) => {
+        if (error) reject(lost('before a command started', error));
+        else runChannel(channel, input, resolve, reject, lost);
+      });
+      return await promise.finally(() => input?.destroy());
+    },
+    forward: async (to) => {
+      const { promise, resolve, reject } = Promise.withResolvers<ClientChannel>();
+      client.forwardOut('127.0.0.1', 0, to.address, to.port ?? 22, (error, channel) => {
+        if (!error) resolve(channel);
+        else
+          reject(
+            failure(
+              'HostUnreachable',
+              `${describeEndpoint(to)} cannot be reached over ${describeEndpoint(endpoint)} (${error.message})`,
+              error,
+            ),
+          );
+      });
+      return await promise;
+    },
+  };
+}
+
+function runChannel(
+  channel: ClientChannel,
+  input: Readable | undefined,
+  resolve: (result: ExecResult) => void,
+  reject: (error: Error) => void,
+  lost: (doing: string) => Error,
+): void {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  channel.on('data', (chunk: Buffer) => out.push(chunk));
+  channel.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  channel.on('close', (code: number | null | undefined) => {
+    if (typeof code === 'number')
+      resolve({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() });
+    else reject(lost('during a command'));
+  });
+  if (input === undefined) {
+    channel.end();
+    return;
+  }
+  // A script that is done before it has read everything (a recorded result) closes the channel: its exit tells, not the broken pipe.
+  channel.on('error', () => undefined);
+  input.on('error', (error) => {
+    channel.destroy();
+    reject(error);
+  });
+  input.pipe(channel);
+}

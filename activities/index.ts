@@ -1,0 +1,21 @@
+/** Every activity, built over the ports; the worker registers them on both task queues, and the workflow chooses. */
+import { clusterActivities } from './cluster.ts';
+import { hostActivities } from './host.ts';
+import { meshActivities } from './mesh.ts';
+import type { ClusterPort } from './ports/cluster-port.ts';
+import type { HostPort } from './ports/host-port.ts';
+import type { MeshPort } from './ports/mesh-port.ts';
+import type { PackagePort } from './ports/package-port.ts';
+
+export interface Ports {
+  readonly cluster: ClusterPort;
+  readonly host: HostPort;
+  readonly mesh: MeshPort;
+  readonly packages: PackagePort;
+}
+
+export type Activities = ReturnType<typeof createActivities>;
+
+export function createActivities(ports: Ports) {
+  return { ...hostActivities(ports), ...clusterActivities(ports), ...meshActivities(ports) };
+}

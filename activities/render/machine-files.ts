@@ -1,0 +1,89 @@
+/** Everything that a machine gets, from facts and request: files, lines of /etc/hosts, objects. */
+import type { OnboardMachine } from '../../api/schemas/machine.ts';
+import type { ClusterFacts, KubernetesObject } from '../ports/cluster-port.ts';
+import type { MachineFacts } from '../ports/host-port.ts';
+import { captureScriptPath, renderCaptureScript } from './capture-script.ts';
+import { renderClusterEnv } from './cluster-env.ts';
+import { renderHostsLines } from './hosts.ts';
+import { renderMeshConfig } from './mesh-config.ts';
+import { renderObjects } from './objects.ts';
+import { dropInPath, renderDropIn } from './systemd-unit.ts';
+import { machineGroup } from './workload-group.ts';
+
+export interface MachineFile {
+  readonly path: string;
+  /** Four octal digits. */
+  readonly mode: string;
+  /** `user:group`. */
+  readonly owner: string;
+  readonly content: string;
+  /** `certificateSet` where the proxy's agent writes the file as well. */
+  readonly compare: 'bytes' | 'certificateSet';
+}
+
+export interface RenderInput {
+  readonly request: OnboardMachine;
+  /** Facts in which the control plane, its ConfigMaps and the root certificate were found. */
+  readonly cluster: ClusterFacts & Required<Pick<ClusterFacts, 'revision' | 'meshConfig' | 'rootCertificate'>>;
+  readonly machine: Pick<MachineFacts, 'hostname' | 'addresses' | 'sshdPorts'>;
+}
+
+export interface RenderedMachine {
+  readonly files: readonly MachineFile[];
+  readonly hostsLines: readonly string[];
+  readonly objects: readonly KubernetesObject[];
+  readonly serviceAccount: string;
+  readonly network: string;
+  /** The address that the machine registers with. */
+  readonly address: string;
+  /** Where the token goes that is made at the time of writing. */
+  readonly token: Pick<MachineFile, 'path' | 'mode' | 'owner'>;
+}
+
+const root = { mode: '0644', owner: 'root:root', compare: 'bytes' } as const;
+/** The user as which the proxy runs; the package makes it. */
+const proxyOwner = 'istio-proxy:istio-proxy';
+
+/** Throws on a mesh ConfigMap, or an annotation with proxy configuration, that is not YAML. */
+export function renderMachineFiles({ request, cluster, machine }: RenderInput): RenderedMachine {
+  const group = machineGroup(request, cluster.workloadGroup);
+  const { istioNamespace = 'istio-system', revision, clusterId = 'Kubernetes' } = cluster;
+  const place = { group, revision: revision.name, istioNamespace };
+  const mesh = renderMeshConfig({ ...place, machine: request.name, clusterId, meshConfig: cluster.meshConfig });
+  const address = registeredAddress(request, machine.addresses);
+  const clusterEnv = renderClusterEnv({
+    ...place,
+    address,
+    isExternal: request.addressing?.external === true,
+    sshdPorts: machine.sshdPorts,
+    proxyMetadata: mesh.proxyMetadata,
+    statusPort: mesh.statusPort,
+  });
+  return {
+    files: [
+      { ...root, path: '/var/lib/istio/envoy/cluster.env', content: clusterEnv },
+      { ...root, path: '/etc/istio/config/mesh', content: mesh.text },
+      {
+        ...root,
+        path: '/etc/certs/root-cert.pem',
+        content: cluster.rootCertificate,
+        owner: proxyOwner,
+        compare: 'certificateSet',
+      },
+      { ...root, path: captureScriptPath, content: renderCaptureScript(), mode: '0755' },
+      { ...root, path: dropInPath, content: renderDropIn() },
+    ],
+    hostsLines: renderHostsLines(cluster.gateway, revision.name, istioNamespace),
+    objects: renderObjects(request.name, group, cluster),
+    serviceAccount: group.serviceAccount,
+    network: group.network,
+    address,
+    token: { path: '/var/run/secrets/tokens/istio-token', mode: '0600', owner: proxyOwner },
+  };
+}
+
+/** As asked, else the address by which it is reached where that is its own, else its first, as Istio's start script would take. */
+function registeredAddress({ addressing, host }: OnboardMachine, addresses: readonly string[]): string {
+  if (addressing?.ip !== undefined) return addressing.ip;
+  return addresses.includes(host.address) ? host.address : (addresses[0] ?? host.address);
+}

@@ -1,0 +1,76 @@
+/** One run of a verb on a target, as its workflow reports it. */
+import Type from 'typebox';
+
+import { closed, Condition, Timestamp } from './common.ts';
+
+export const OperationPhase = Type.Union([
+  Type.Literal('Pending'),
+  Type.Literal('Running'),
+  Type.Literal('Waiting'),
+  Type.Literal('Succeeded'),
+  Type.Literal('Failed', {
+    description: 'Ended before its first write, or could not undo everything: the message says which',
+  }),
+  Type.Literal('RolledBack', { description: 'Failed, and everything it did was undone on both sides' }),
+  Type.Literal('Cancelled', { description: 'Stopped on request, and everything it did was undone on both sides' }),
+]);
+export type OperationPhase = Type.Static<typeof OperationPhase>;
+
+export const OperationStep = Type.Object(
+  {
+    name: Type.String(),
+    phase: Type.Union([
+      Type.Literal('Pending'),
+      Type.Literal('Running'),
+      Type.Literal('Succeeded'),
+      Type.Literal('Unchanged', { description: 'Already as wanted: nothing was written' }),
+      Type.Literal('Failed'),
+      Type.Literal('Undone'),
+    ]),
+    startedAt: Type.Optional(Timestamp),
+    endedAt: Type.Optional(Timestamp),
+    attempts: Type.Integer({ minimum: 0, description: 'How often the step was tried; 0 before its start' }),
+    reason: Type.Optional(Type.String()),
+    message: Type.Optional(Type.String()),
+  },
+  closed,
+);
+export type OperationStep = Type.Static<typeof OperationStep>;
+
+export const Operation = Type.Object(
+  {
+    id: Type.String(),
+    verb: Type.Union([Type.Literal('onboard'), Type.Literal('offboard')]),
+    target: Type.Object({ namespace: Type.String(), name: Type.String() }, closed),
+    phase: OperationPhase,
+    steps: Type.Array(OperationStep),
+    conditions: Type.Array(Condition),
+    waitingFor: Type.Optional(Type.String({ description: 'What the operation waits for, on which object' })),
+    next: Type.Optional(Type.String({ description: 'What happens next, or what a person should do' })),
+    message: Type.Optional(Type.String()),
+    workflowUrl: Type.Optional(Type.String()),
+  },
+  { ...closed, $id: 'Operation', description: 'One run of a verb on a target' },
+);
+export type Operation = Type.Static<typeof Operation>;
+
+/** A row of the list, from the visibility store alone: the steps are with the operation itself. */
+export const OperationRow = Type.Object(
+  {
+    id: Type.String(),
+    verb: Operation.properties.verb,
+    target: Operation.properties.target,
+    phase: OperationPhase,
+    startedAt: Timestamp,
+    endedAt: Type.Optional(Timestamp),
+    workflowUrl: Type.Optional(Type.String()),
+  },
+  { ...closed, $id: 'OperationRow' },
+);
+export type OperationRow = Type.Static<typeof OperationRow>;
+
+export const OperationList = Type.Object(
+  { operations: Type.Array(OperationRow), nextPageToken: Type.Optional(Type.String()) },
+  { ...closed, $id: 'OperationList', description: 'One page of operations' },
+);
+export type OperationList = Type.Static<typeof OperationList>;

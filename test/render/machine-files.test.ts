@@ -1,0 +1,190 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, test } from '@jest/globals';
+
+import type { ClusterFacts, KubernetesObject } from '../../activities/ports/cluster-port.ts';
+import { type RenderInput, renderMachineFiles } from '../../activities/render/machine-files.ts';
+import type { OnboardMachine } from '../../api/schemas/machine.ts';
+
+const golden = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '..', 'fixtures', 'render', name), 'utf8');
+
+const request: OnboardMachine = {
+  name: 'orders-1',
+  namespace: 'shop',
+  workloadGroup: 'orders',
+  workload: {
+    labels: { app: 'orders', version: 'vm' },
+    ports: { http: 8080 },
+    network: 'vm-net',
+    probe: { httpGet: { port: 8080, path: '/healthz' }, periodSeconds: 2 },
+  },
+  host: { address: '10.245.0.11', user: 'ops', credentialsName: 'fleet', hostKey: { trustOnFirstUse: true } },
+};
+const cluster: RenderInput['cluster'] = {
+  namespaceExists: true,
+  namespaceIsAmbient: false,
+  serviceAccountExists: false,
+  revision: { name: '1-30-0', version: '1.30.0', readyReplicas: 1 },
+  meshConfig: 'defaultConfig: {discoveryAddress: "istiod-1-30-0.istio-system.svc:15012"}\ntrustDomain: cluster.local\n',
+  clusterId: 'Kubernetes',
+  rootCertificate: '-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n',
+  gateway: { ip: '10.245.0.2' },
+  objects: [],
+};
+const machine = { hostname: 'orders-1', addresses: ['192.168.0.4', '10.245.0.11'], sshdPorts: [2222, 22] };
+
+const render = (changes: { request?: Partial<OnboardMachine>; cluster?: Partial<ClusterFacts> } = {}) =>
+  renderMachineFiles({
+    request: { ...request, ...changes.request },
+    cluster: { ...cluster, ...changes.cluster },
+    machine,
+  });
+
+const rendered = render();
+const kinds = (objects: readonly KubernetesObject[]): string[] =>
+  objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`);
+
+describe('files', () => {
+  const contents: readonly (readonly [string, string])[] = [
+    ['/var/lib/istio/envoy/cluster.env', 'cluster.env.golden'],
+    ['/etc/istio/config/mesh', 'mesh.yaml.golden'],
+  ];
+  test.each(contents)('%s is %s', (path, name) => {
+    expect(rendered.files.find((file) => file.path === path)?.content).toBe(golden(name));
+  });
+
+  test('every file has its mode and owner, and the token stands apart: it is made when it is written', () => {
+    expect(rendered.files.map(({ path, mode, owner, compare }) => `${mode} ${owner} ${compare} ${path}`)).toEqual([
+      '0644 root:root bytes /var/lib/istio/envoy/cluster.env',
+      '0644 root:root bytes /etc/istio/config/mesh',
+      '0644 istio-proxy:istio-proxy certificateSet /etc/certs/root-cert.pem',
+      '0755 root:root bytes /var/lib/meshlift/bin/capture',
+      '0644 root:root bytes /etc/systemd/system/istio.service.d/meshlift.conf',
+    ]);
+    expect(rendered.token).toEqual({
+      path: '/var/run/secrets/tokens/istio-token',
+      mode: '0600',
+      owner: 'istio-proxy:istio-proxy',
+    });
+  });
+
+  test('the same facts render the same bytes', () => {
+    expect(render()).toEqual(rendered);
+  });
+});
+
+describe('address', () => {
+  const rows: readonly (readonly [string, Partial<OnboardMachine>, string])[] = [
+    ['the address it is reached by, where that is its own', {}, '10.245.0.11'],
+    [
+      'its first address, where it is reached by a name or through a NAT',
+      { host: { ...request.host, address: 'orders-1.example.org' } },
+      '192.168.0.4',
+    ],
+    ['the address the request names', { addressing: { ip: '203.0.113.7', external: true } }, '203.0.113.7'],
+  ];
+  test.each(rows)('is %s', (_, changes, expected) => {
+    expect(render({ request: changes }).address).toBe(expected);
+  });
+
+  test('an external one makes the agent probe localhost', () => {
+    const [clusterEnv] = render({ request: { addressing: { ip: '203.0.113.7', external: true } } }).files;
+    expect(clusterEnv?.content).toContain("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION='true'\n");
+  });
+});
+
+describe('hosts lines', () => {
+  test('every address that a DNS-named gateway resolved to, sorted', () => {
+    const gateway = { hostname: 'gateway.example.org', resolved: ['198.51.100.9', '198.51.100.10'] };
+    expect(render({ cluster: { gateway } }).hostsLines).toEqual([
+      '198.51.100.10 istiod-1-30-0.istio-system.svc',
+      '198.51.100.9 istiod-1-30-0.istio-system.svc',
+    ]);
+  });
+
+  test('none for a gateway whose name does not resolve', () => {
+    expect(render({ cluster: { gateway: { hostname: 'gateway.example.org', resolved: [] } } }).hostsLines).toEqual([]);
+  });
+});
+
+describe('objects', () => {
+  test('a first machine brings the group and its account, labelled as ours', () => {
+    expect(kinds(rendered.objects)).toEqual([
+      'WorkloadGroup shop/orders',
+      'ServiceAccount shop/orders',
+      'PeerAuthentication shop/meshlift-orders-1',
+      'Sidecar shop/meshlift-orders-1',
+    ]);
+    expect(rendered.objects[0]).toEqual({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'WorkloadGroup',
+      metadata: {
+        name: 'orders',
+        namespace: 'shop',
+        labels: { 'app.kubernetes.io/managed-by': 'meshlift', 'meshlift.dev/workload-group': 'orders' },
+      },
+      spec: {
+        metadata: {},
+        template: {
+          serviceAccount: 'orders',
+          labels: { app: 'orders', version: 'vm' },
+          ports: { http: 8080 },
+          network: 'vm-net',
+        },
+        probe: { httpGet: { port: 8080, path: '/healthz' }, periodSeconds: 2 },
+      },
+    });
+  });
+
+  test('observe refuses nobody: PERMISSIVE, ALLOW_ANY, own namespace, and only this machine is selected', () => {
+    const [authentication, sidecar] = rendered.objects.slice(-2);
+    expect(authentication?.spec).toEqual({
+      selector: { matchLabels: { 'meshlift.dev/machine': 'orders-1' } },
+      mtls: { mode: 'PERMISSIVE' },
+    });
+    expect(sidecar?.spec).toEqual({
+      workloadSelector: { labels: { 'meshlift.dev/machine': 'orders-1' } },
+      egress: [{ hosts: ['./*'] }],
+      outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
+    });
+    expect(authentication?.metadata.labels).toEqual({
+      'app.kubernetes.io/managed-by': 'meshlift',
+      'meshlift.dev/machine': 'orders-1',
+      'meshlift.dev/workload-group': 'orders',
+    });
+  });
+
+  test('a group and an account that someone else made are used as found and left alone', () => {
+    const workloadGroup = { isOurs: false, annotations: {}, spec: { template: { serviceAccount: 'theirs' } } };
+    const found = render({ cluster: { workloadGroup, serviceAccountExists: true } });
+    expect(kinds(found.objects)).toEqual([
+      'PeerAuthentication shop/meshlift-orders-1',
+      'Sidecar shop/meshlift-orders-1',
+    ]);
+    expect(found.serviceAccount).toBe('theirs');
+  });
+
+  test('a group without an account runs as default', () => {
+    const workloadGroup = { isOurs: false, annotations: {}, spec: {} };
+    expect(render({ cluster: { workloadGroup, serviceAccountExists: true } }).serviceAccount).toBe('default');
+  });
+
+  test('a group of ours is named again as found', () => {
+    const spec = { template: { serviceAccount: 'orders', labels: { app: 'orders' } } };
+    const account = {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'orders', namespace: 'shop', labels: { 'app.kubernetes.io/managed-by': 'meshlift' } },
+    };
+    const again = render({
+      cluster: {
+        workloadGroup: { isOurs: true, annotations: {}, spec },
+        serviceAccountExists: true,
+        objects: [account],
+      },
+    });
+    expect(again.objects.slice(0, 2)).toEqual([expect.objectContaining({ kind: 'WorkloadGroup', spec }), account]);
+  });
+});
