@@ -1,0 +1,154 @@
+/** What an onboarding changes, one method per place: each registers its undo, then does its work. */
+import type { OnboardMachine } from '../api/schemas/machine.ts';
+import { changeCluster, changeHost } from './activity-proxies.ts';
+import type { Compensations } from './compensation.ts';
+import type { Waits } from './messages.ts';
+import type { OperationReport } from './operation.ts';
+import type { Change } from './plan/bootstrap-plan.ts';
+import type { Evidence } from './plan/evidence.ts';
+import { ofOneMachine } from './plan/ownership.ts';
+import type { DecidableInput } from './plan/plan-input.ts';
+
+/** Steps that one restore of the machine takes back. */
+const HOST_STEPS = ['installPackage', 'writeBootstrapFiles', 'placeToken', 'startProxy', 'confirmCapture'];
+
+interface HostChanged {
+  readonly changed: readonly string[];
+}
+
+export class OnboardingChanges {
+  private readonly report: OperationReport;
+  private readonly input: DecidableInput;
+  private readonly waits: Required<Waits>;
+  private readonly undo: Compensations;
+  private readonly machine: string;
+  /** What every activity on the machine is told. */
+  private readonly on: { readonly host: OnboardMachine['host']; readonly operation: string; readonly fence: number };
+  private isRestoreRegistered = false;
+  private tokenExpiresAt: string | undefined;
+
+  constructor(
+    report: OperationReport,
+    input: DecidableInput,
+    fence: number,
+    waits: Required<Waits>,
+    undo: Compensations,
+  ) {
+    this.report = report;
+    this.input = input;
+    this.waits = waits;
+    this.undo = undo;
+    this.machine = `${input.request.namespace}/${input.request.name}`;
+    this.on = { host: input.request.host, operation: report.current().id, fence };
+  }
+
+  learned(): Pick<Evidence, 'tokenExpiresAt'> {
+    return this.tokenExpiresAt === undefined ? {} : { tokenExpiresAt: this.tokenExpiresAt };
+  }
+
+  async make(change: Change): Promise<void> {
+    const { on, machine, waits } = this;
+    switch (change.step) {
+      case 'applyClusterObjects':
+        return this.applyObjects(change);
+      case 'installPackage': {
+        const { step, ...wanted } = change;
+        return this.onHost(step, `istio-sidecar ${wanted.version} to be installed on ${machine}`, (host) =>
+          host.installPackage({ ...on, ...wanted }),
+        );
+      }
+      case 'writeBootstrapFiles': {
+        const { step, ...wanted } = change;
+        return this.onHost(step, `the bootstrap files of ${machine} to be written`, (host) =>
+          host.writeBootstrapFiles({ ...on, ...wanted }),
+        );
+      }
+      case 'placeToken':
+        return this.placeToken(change);
+      case 'startProxy':
+        this.undoStart();
+        return this.onHost(change.step, `the proxy of ${machine} to start and capture its traffic`, (host) =>
+          host.startProxy({ ...on, deadManSeconds: waits.deadManSeconds }),
+        );
+      case 'confirmCapture':
+        return this.onHost(change.step, `${machine} to answer over a new connection`, (host) =>
+          host.confirmCapture(on),
+        );
+    }
+  }
+
+  private async applyObjects({
+    step,
+    objects,
+    created,
+  }: Extract<Change, { step: 'applyClusterObjects' }>): Promise<void> {
+    const { machine, waits, input } = this;
+    const { namespace, name, workloadGroup } = input.request;
+    if (created.length > 0) {
+      this.undo.register([step], `objects of ${machine} in namespace ${namespace}`, async () => {
+        const cluster = changeCluster(`Remove what was created for ${machine}`, waits.undoMs);
+        await cluster.removeObjects({ objects: ofOneMachine(created) });
+        await cluster.removeGroupIfUnused({ namespace, workloadGroup, machine: name });
+      });
+    }
+    return this.report.step(step, `the Kubernetes API to take ${objects.length} objects of ${machine}`, async () => {
+      const applied = await changeCluster(`Apply the objects of ${machine}`, waits.changeMs).applyObjects({ objects });
+      const isChanged = applied.some(({ result }) => result !== 'unchanged');
+      return { end: isChanged ? 'Succeeded' : 'Unchanged', value: undefined };
+    });
+  }
+
+  private async placeToken({ step, serviceAccount }: Extract<Change, { step: 'placeToken' }>): Promise<void> {
+    const { namespace } = this.input.request;
+    const lifetimeSeconds = this.waits.tokenLifetimeSeconds;
+    return this.onHost(
+      step,
+      `a token of ServiceAccount ${serviceAccount} to be placed on ${this.machine}`,
+      async (host) => {
+        const placed = await host.placeToken({ ...this.on, namespace, serviceAccount, lifetimeSeconds });
+        this.tokenExpiresAt = placed.expiresAt;
+        return placed;
+      },
+    );
+  }
+
+  private async onHost(
+    step: string,
+    waitingFor: string,
+    apply: (host: ReturnType<typeof changeHost>) => Promise<HostChanged>,
+  ): Promise<void> {
+    this.undoHost();
+    return this.report.step(step, waitingFor, async () => {
+      const { changed } = await apply(changeHost(`Wait for ${waitingFor}`, this.waits.changeMs));
+      return { end: changed.length > 0 ? 'Succeeded' : 'Unchanged', value: undefined };
+    });
+  }
+
+  /** One restore takes back every change on the machine. A member is not taken out because a repair of it failed. */
+  private undoHost(): void {
+    if (this.isRestoreRegistered || this.input.isMember) return;
+    this.isRestoreRegistered = true;
+    this.undo.register(HOST_STEPS, `changes on ${this.machine}, which /var/lib/meshlift/undo.sh takes back`, () =>
+      changeHost(`Restore ${this.machine}`, this.waits.undoMs).restoreMachine(this.on),
+    );
+  }
+
+  /** Newest first: the proxy stops, its entry goes (istiod would take it away after its grace), then the machine is restored. */
+  private undoStart(): void {
+    if (this.input.isMember) return;
+    this.undoHost();
+    const { machine, waits, input } = this;
+    const { namespace, workloadGroup } = input.request;
+    const { address } = input.rendered;
+    this.undo.register(['startProxy'], `the WorkloadEntry of ${machine}`, () =>
+      changeCluster(`Remove the WorkloadEntry of ${machine}`, waits.undoMs).removeWorkloadEntry({
+        namespace,
+        workloadGroup,
+        address,
+      }),
+    );
+    this.undo.register(['startProxy', 'confirmCapture'], `the proxy on ${machine}`, () =>
+      changeHost(`Stop the proxy of ${machine}`, waits.undoMs).stopProxy(this.on),
+    );
+  }
+}

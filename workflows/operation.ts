@@ -1,0 +1,197 @@
+/** One operation as its workflow reports it: the query's answer, what the Temporal UI shows, and how a step is told. */
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
+import {
+  CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+
+import type { Condition } from '../api/schemas/common.ts';
+import type { Operation, OperationPhase, OperationStep } from '../api/schemas/operation.ts';
+import { operationFinishedSignal, operationQuery, searchAttributes } from './messages.ts';
+import type { OperationOutcome } from './messages.ts';
+import type { FactFailure } from './plan/plan-input.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** `Unchanged` when the step found everything as wanted. */
+export type StepEnd = 'Succeeded' | 'Unchanged';
+
+interface StepResult<T> {
+  readonly end: StepEnd;
+  readonly value: T;
+}
+
+export class OperationReport {
+  private readonly state: Mutable<Operation>;
+  private readonly machine: string;
+  private isEnded = false;
+
+  /** Registers the query, so construct it before the first await. */
+  constructor(verb: Operation['verb'], target: Operation['target'], steps: readonly string[]) {
+    this.machine = `${target.namespace}/${target.name}`;
+    this.state = {
+      id: workflowInfo().workflowId,
+      verb,
+      target,
+      phase: 'Running',
+      steps: steps.map((name) => ({ name, phase: 'Pending', attempts: 0 })),
+      conditions: [],
+    };
+    setHandler(operationQuery, () => this.current(), { description: 'The operation with its steps and conditions' });
+    this.publish();
+  }
+
+  current(): Operation {
+    return snapshotOf(this.state);
+  }
+
+  setConditions(conditions: Condition[]): void {
+    this.state.conditions = conditions;
+  }
+
+  /** Runs one step: its times, its end and its failure are told; the failure is thrown on. */
+  async step<T>(name: string, waitingFor: string, run: () => Promise<StepResult<T>>): Promise<T> {
+    const step = this.find(name);
+    Object.assign(step, { phase: 'Running', startedAt: now(), attempts: step.attempts + 1 });
+    this.waitFor(waitingFor);
+    try {
+      const { end, value } = await run();
+      step.phase = end;
+      return value;
+    } catch (error) {
+      const { type, message } = explainFailure(error);
+      Object.assign(step, { phase: 'Failed', reason: type, message });
+      throw error;
+    } finally {
+      step.endedAt = now();
+      this.waitFor(undefined);
+    }
+  }
+
+  /** Another try of the step that runs, e.g. a look that found the proxy not ready yet. */
+  tryAgain(name: string): void {
+    this.find(name).attempts += 1;
+  }
+
+  /** A step the plan found true already. */
+  unchanged(name: string, message: string): void {
+    Object.assign(this.find(name), { phase: 'Unchanged', message });
+  }
+
+  /** Whether every one of these steps found things as wanted. */
+  areUnchanged(names: readonly string[]): boolean {
+    return names.every((name) => this.find(name).phase === 'Unchanged');
+  }
+
+  undone(names: readonly string[]): void {
+    for (const step of this.state.steps) {
+      if (names.includes(step.name) && step.phase !== 'Pending' && step.phase !== 'Unchanged') step.phase = 'Undone';
+    }
+  }
+
+  waitFor(waitingFor: string | undefined): void {
+    if (waitingFor === undefined) delete this.state.waitingFor;
+    else this.state.waitingFor = waitingFor;
+    const next = this.state.steps.find(({ phase }) => phase === 'Pending');
+    if (next) this.state.next = next.name;
+    else delete this.state.next;
+    this.describe();
+  }
+
+  /** Ends the operation: phase and message are final, and readable without a worker from then on. */
+  finish(phase: OperationPhase, message: string, next?: string): Operation {
+    this.isEnded = true;
+    this.state.phase = phase;
+    this.state.message = message;
+    delete this.state.waitingFor;
+    if (next === undefined) delete this.state.next;
+    else this.state.next = next;
+    this.publish();
+    log.info(`Operation ended: ${phase}`, { machine: this.machine, message });
+    return this.current();
+  }
+
+  isFinished(): boolean {
+    return this.isEnded;
+  }
+
+  private publish(): void {
+    upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
+    upsertMemo({ operation: this.current() });
+    this.describe();
+  }
+
+  private describe(): void {
+    const { phase, steps, waitingFor, message } = this.state;
+    const lines = steps.map((step) => `- ${step.name}: ${step.phase}${step.message ? ` (${step.message})` : ''}`);
+    const headline = waitingFor ? `${phase}, waiting for ${waitingFor}` : (message ?? phase);
+    setCurrentDetails(`**${headline}**\n\n${lines.join('\n')}`);
+  }
+
+  private find(name: string): Mutable<OperationStep> {
+    const step = this.state.steps.find((candidate) => candidate.name === name);
+    if (!step) throw ApplicationFailure.nonRetryable(`Operation ${this.state.id} has no step ${name}`, 'StepUnknown');
+    return step;
+  }
+}
+
+/**
+ * Tells the machine's entity how its operation ended, then ends the workflow the same way, so that Temporal's own status agrees:
+ * completed, failed or cancelled.
+ */
+export async function endOperation(
+  operation: Operation,
+  learned: Omit<OperationOutcome, 'operationId' | 'operation'>,
+): Promise<OperationOutcome> {
+  const outcome = { operationId: operation.id, operation, ...learned };
+  await CancellationScope.nonCancellable(() => tellMachine(outcome));
+  const message = operation.message ?? operation.phase;
+  if (operation.phase === 'Cancelled') throw new CancelledFailure(message);
+  if (operation.phase !== 'Succeeded') throw ApplicationFailure.nonRetryable(message, `Operation${operation.phase}`);
+  return outcome;
+}
+
+/** An entity that is gone (ended by hand) does not fail the operation. */
+async function tellMachine(outcome: OperationOutcome): Promise<void> {
+  const { parent } = workflowInfo();
+  if (!parent) return;
+  try {
+    await getExternalWorkflowHandle(parent.workflowId).signal(operationFinishedSignal, outcome);
+  } catch (error) {
+    log.warn('The machine no longer listens', { machine: parent.workflowId, error: explainFailure(error).message });
+  }
+}
+
+/** Type and message of what an activity failed with; a cut-off wait is told by its last failure where there is one. */
+export function explainFailure(error: unknown): FactFailure {
+  if (isCancellation(error)) return { type: 'Cancelled', message: 'Cancelled on request' };
+  let timedOut: string | undefined;
+  let root = error;
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unknown', message: cause.message };
+    if (cause instanceof TimeoutFailure) timedOut = cause.timeoutType;
+    root = cause;
+  }
+  if (timedOut !== undefined) {
+    const activity = error instanceof ActivityFailure ? error.activityType : 'The step';
+    return { type: 'TimedOut', message: `${activity} did not answer in time (${timedOut})` };
+  }
+  return { type: 'Unknown', message: root instanceof Error ? root.message : String(root) };
+}
+
+/** The workflow's clock: deterministic, it stands still between events. */
+export function now(): string {
+  return new Date().toISOString();
+}
+
+/** A snapshot: what was answered or kept must not change with the next step. */
+function snapshotOf<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}

@@ -1,0 +1,113 @@
+/** Whether a machine's entity takes on a request, answers it with an operation it has already, or refuses it. */
+import type { OffboardRequest, OnboardRequest } from '../messages.ts';
+import type { MachineState, QueuedOperation } from './machine-state.ts';
+
+type Refusal = 'MachineExists' | 'MachineNotFound' | 'IdempotencyKeyReused' | 'MachineBusy';
+
+export type Admission =
+  | { readonly kind: 'Enqueue'; readonly operation: QueuedOperation }
+  | { readonly kind: 'Same'; readonly operationId: string }
+  | { readonly kind: 'Refuse'; readonly type: Refusal; readonly message: string };
+
+/** How long an Idempotency-Key is remembered. */
+export const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
+/** Accepted operations that may wait for their turn. */
+export const QUEUE_LIMIT = 8;
+
+const same = (operationId: string): Admission => ({ kind: 'Same', operationId });
+const refuse = (type: Refusal, message: string): Admission => ({ kind: 'Refuse', type, message });
+
+/** Onboards, unless the machine is there with another body; an equal request in flight is answered with its operation. */
+export function admitOnboard(state: MachineState, request: OnboardRequest, nowMs: number): Admission {
+  const { namespace, name } = request.body;
+  const seen = admitByKey(state, request, nowMs);
+  if (seen) return seen;
+  const last = lastAccepted(state);
+  if (last?.verb === 'onboard' || (last === undefined && state.isPresent)) {
+    const digest = last?.bodyDigest ?? state.desiredDigest;
+    if (digest !== request.bodyDigest) {
+      return refuse(
+        'MachineExists',
+        `Machine ${namespace}/${name} is there with another specification; DELETE it first, then onboard it anew`,
+      );
+    }
+    if (last !== undefined) return same(last.operationId);
+  }
+  const { operationId, bodyDigest, body } = request;
+  return enqueue(state, `${namespace}/${name}`, { verb: 'onboard', operationId, bodyDigest, body });
+}
+
+/** Offboards what is there; an offboarding in flight answers the request. */
+export function admitOffboard(
+  state: MachineState,
+  request: OffboardRequest,
+  machine: string,
+  nowMs: number,
+): Admission {
+  const seen = admitByKey(state, request, nowMs);
+  if (seen) return seen;
+  const last = lastAccepted(state);
+  if (last?.verb === 'offboard') return same(last.operationId);
+  if (last === undefined && !state.isPresent) {
+    return refuse('MachineNotFound', `Machine ${machine} is not in the mesh; there is nothing to offboard`);
+  }
+  const { operationId, bodyDigest } = request;
+  return enqueue(state, machine, { verb: 'offboard', operationId, bodyDigest });
+}
+
+/** The state after an admission: the operation queued, the key remembered, keys past their lifetime dropped. */
+export function accept(
+  state: MachineState,
+  admission: Exclude<Admission, { kind: 'Refuse' }>,
+  request: OnboardRequest | OffboardRequest,
+  nowMs: number,
+): MachineState {
+  const operationId = admission.kind === 'Enqueue' ? admission.operation.operationId : admission.operationId;
+  const { idempotencyKey: key, bodyDigest } = request;
+  const living = livingKeys(state, nowMs);
+  const keys =
+    key === undefined || living.some((seen) => seen.key === key)
+      ? living
+      : [...living, { key, bodyDigest, operationId, atMs: nowMs }];
+  if (admission.kind === 'Same') return { ...state, keys };
+  const first = state.desired === undefined && admission.operation.verb === 'onboard' ? admission.operation : undefined;
+  return {
+    ...state,
+    keys,
+    queue: [...state.queue, admission.operation],
+    ...(first ? { desired: first.body, desiredDigest: first.bodyDigest } : {}),
+  };
+}
+
+function enqueue(state: MachineState, machine: string, operation: QueuedOperation): Admission {
+  if (state.queue.length >= QUEUE_LIMIT) {
+    return refuse(
+      'MachineBusy',
+      `Machine ${machine} has ${QUEUE_LIMIT} operations waiting; repeat when some have ended`,
+    );
+  }
+  return { kind: 'Enqueue', operation };
+}
+
+function admitByKey(
+  state: MachineState,
+  request: OnboardRequest | OffboardRequest,
+  nowMs: number,
+): Admission | undefined {
+  const seen = livingKeys(state, nowMs).find(({ key }) => key === request.idempotencyKey);
+  if (!seen) return undefined;
+  return seen.bodyDigest === request.bodyDigest
+    ? same(seen.operationId)
+    : refuse(
+        'IdempotencyKeyReused',
+        `Idempotency-Key ${seen.key} was used within 24 h for another request (operation ${seen.operationId}); use a new key`,
+      );
+}
+
+function livingKeys(state: MachineState, nowMs: number) {
+  return state.keys.filter(({ atMs }) => nowMs - atMs < KEY_LIFETIME_MS);
+}
+
+function lastAccepted(state: MachineState): QueuedOperation | undefined {
+  return state.queue.at(-1) ?? state.current;
+}

@@ -1,0 +1,33 @@
+/** The policy of an onboarding: an ordered list of named checks, all of them run, every finding reported at once. */
+import type { Condition } from '../../api/schemas/common.ts';
+import { clusterChecks } from './cluster-checks.ts';
+import { machineChecks } from './machine-checks.ts';
+import type { PlanInput } from './plan-input.ts';
+import { readChecks } from './read-checks.ts';
+
+/** What a check says; undefined where it cannot be judged because something before it could not be read. */
+export type Verdict = Omit<Condition, 'lastTransitionTime'>;
+export type Check = (input: PlanInput) => Verdict | undefined;
+
+const policy: readonly Check[] = [...readChecks, ...machineChecks, ...clusterChecks];
+
+/** Every condition of a planned onboarding, in the policy's order. */
+export function conditionsOf(input: PlanInput, now: string): Condition[] {
+  return policy.flatMap((check) => {
+    const verdict = check(input);
+    return verdict ? [{ ...verdict, lastTransitionTime: now }] : [];
+  });
+}
+
+/** Those that end an operation before its first write. */
+export function blocking(conditions: readonly Condition[]): Condition[] {
+  return conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
+}
+
+/** The findings; a condition that keeps its status keeps the time of its transition. */
+export function keepTransitions(known: readonly Condition[], found: readonly Condition[]): Condition[] {
+  return found.map((condition) => {
+    const before = known.find(({ type, status }) => type === condition.type && status === condition.status);
+    return before ? { ...condition, lastTransitionTime: before.lastTransitionTime } : condition;
+  });
+}

@@ -1,0 +1,73 @@
+/** What could be read, and if not, why: a failed read becomes the condition that names its cure. */
+import type { Condition } from '../../api/schemas/common.ts';
+import type { Check, Verdict } from './conditions.ts';
+import type { FactFailure, PlanInput } from './plan-input.ts';
+import { fails, holds, unknown } from './verdicts.ts';
+
+/** Failure type of a read -> the claim that does not hold then. */
+const claimOf: Readonly<Record<string, string>> = {
+  HostUnreachable: 'Reachable',
+  TimedOut: 'Reachable',
+  HostKeyMismatch: 'HostKeyTrusted',
+  HostAuthRejected: 'LoginAccepted',
+  CredentialMissing: 'CredentialFound',
+  SudoRefused: 'SudoAllowed',
+  HostCommandFailed: 'Inspectable',
+  HostDiskFull: 'DiskSpace',
+  NamespaceMissing: 'NamespaceExists',
+  ClusterUnreachable: 'ClusterReadable',
+  ClusterForbidden: 'ClusterReadable',
+  MeshConfigInvalid: 'MeshConfigValid',
+  PackageMissing: 'PackageAvailable',
+  PackageChecksumWrong: 'PackageAvailable',
+  PackageSourceUnreachable: 'PackageAvailable',
+};
+
+function failedRead({ type, message }: FactFailure, claim: string): Verdict {
+  return fails(claimOf[type] ?? claim, type, message);
+}
+
+const machineReadable: Check = ({ failures }) => failures.machine && failedRead(failures.machine, 'Inspectable');
+
+const reachable: Check = ({ machine, request: { host } }) =>
+  machine && holds('Reachable', `SSH to ${host.user}@${host.address} answers`);
+
+const hostKeyTrusted: Check = ({ machine, request: { host } }) =>
+  machine && holds('HostKeyTrusted', `${host.address} shows the host key ${machine.hostKeyFingerprint}`);
+
+const clusterReadable: Check = ({ failures, cluster }) => {
+  if (failures.cluster?.type === 'TimedOut') {
+    return fails('ClusterReadable', 'TimedOut', failures.cluster.message);
+  }
+  return failures.cluster
+    ? failedRead(failures.cluster, 'ClusterReadable')
+    : cluster && holds('ClusterReadable', 'The Kubernetes API answers');
+};
+
+const meshConfigValid: Check = ({ failures }) => failures.render && failedRead(failures.render, 'MeshConfigValid');
+
+const packageAvailable: Check = ({ failures, cluster, machine }) => {
+  if (failures.package?.type === 'PackageSourceUnreachable' || failures.package?.type === 'TimedOut') {
+    return unknown('PackageAvailable', failures.package.type, failures.package.message);
+  }
+  if (failures.package) return failedRead(failures.package, 'PackageAvailable');
+  if (!cluster?.revision || !machine) return undefined;
+  return holds('PackageAvailable', `istio-sidecar ${cluster.revision.version} is there for ${machine.architecture}`);
+};
+
+export const readChecks: readonly Check[] = [
+  machineReadable,
+  reachable,
+  hostKeyTrusted,
+  clusterReadable,
+  meshConfigValid,
+  packageAvailable,
+];
+
+/** Only what could be read and what could not: an offboarding demands no more. */
+export function readConditions(input: PlanInput, now: string): Condition[] {
+  return readChecks.flatMap((check) => {
+    const verdict = check(input);
+    return verdict ? [{ ...verdict, lastTransitionTime: now }] : [];
+  });
+}
