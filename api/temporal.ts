@@ -1,0 +1,74 @@
+/** The API's one way to Temporal: connects on first use, gives up in time, and says why nothing answered. */
+import {
+  Client,
+  Connection,
+  defaultGrpcRetryOptions,
+  isGrpcDeadlineError,
+  makeGrpcRetryInterceptor,
+} from '@temporalio/client';
+
+import type { ApiConfig } from './config.ts';
+import { problem } from './problems.ts';
+
+/** A caller learns within 5 s that no worker answers; this leaves time to find out why. */
+const ANSWER_WITHIN_MS = 4_000;
+const PROBE_WITHIN_MS = 700;
+
+export interface Temporal {
+  readonly client: Client;
+  readonly namespace: string;
+  /** Runs calls under the answer deadline; a deadline that passes becomes `no-worker` or `temporal-unavailable`. */
+  inTime<Result>(calls: () => Promise<Result>, withinMs?: number): Promise<Result>;
+  /** Resolves when Temporal answers and the namespace exists. */
+  ping(): Promise<void>;
+  /** Where a person reads about this workflow, when the UI's address is configured. */
+  workflowUrl(workflowId: string): { readonly workflowUrl?: string };
+  close(): Promise<void>;
+}
+
+export function connectTemporal({ connection: settings, namespace, uiUrl }: ApiConfig['temporal']): Temporal {
+  const connection = Connection.lazy({ ...settings, interceptors: [makeGrpcRetryInterceptor(retryQuickly())] });
+  const client = new Client({ connection, namespace });
+
+  const ping = async (): Promise<void> => {
+    await client.withDeadline(Date.now() + PROBE_WITHIN_MS, () =>
+      connection.workflowService.describeNamespace({ namespace }),
+    );
+  };
+
+  return {
+    client,
+    namespace,
+    ping,
+    async inTime(calls, withinMs = ANSWER_WITHIN_MS) {
+      try {
+        return await client.withDeadline(Date.now() + withinMs, calls);
+      } catch (error) {
+        if (!isGrpcDeadlineError(error)) throw error;
+        const isReachable = await ping().then(
+          () => true,
+          () => false,
+        );
+        throw problem(isReachable ? 'no-worker' : 'temporal-unavailable', { cause: error });
+      }
+    },
+    workflowUrl(workflowId) {
+      if (uiUrl === undefined) return {};
+      return { workflowUrl: `${uiUrl}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}` };
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** The client's retries last longer than a caller should wait; being told to slow down is the caller's to know (429). */
+function retryQuickly() {
+  const resourceExhausted = 8;
+  const defaults = defaultGrpcRetryOptions({ maxAttempts: 3, initialIntervalMs: () => 100 });
+  return {
+    ...defaults,
+    retryableDecider: (...[attempt, status]: Parameters<typeof defaults.retryableDecider>) => {
+      const code: number = status.code;
+      return code !== resourceExhausted && defaults.retryableDecider(attempt, status);
+    },
+  };
+}

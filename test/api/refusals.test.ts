@@ -1,0 +1,181 @@
+/** What the API refuses by itself, before Temporal is asked anything: it is given a Temporal that is not there. */
+import { request as httpRequest } from 'node:http';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import type { Problem } from '../../api/schemas/common.ts';
+import { CLOSED_PORT, listeningApi } from '../support/listening-api.ts';
+import type { ListeningApi } from '../support/listening-api.ts';
+
+let api: ListeningApi;
+beforeAll(async () => {
+  api = await listeningApi(CLOSED_PORT);
+});
+afterAll(async () => {
+  await api.close();
+});
+
+const valid = {
+  name: 'orders-1',
+  namespace: 'shop',
+  workloadGroup: 'orders',
+  host: { address: '192.0.2.10', user: 'admin', credentialsName: 'fleet', hostKey: { trustOnFirstUse: true } },
+};
+
+interface Refusal {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly problem: Problem;
+}
+
+async function refusal(path: string, init?: RequestInit): Promise<Refusal> {
+  const response = await fetch(`${api.url}${path}`, init);
+  expect(response.headers.get('content-type')).toContain('application/problem+json');
+  const problem = (await response.json()) as Problem;
+  expect(problem.status).toBe(response.status);
+  return { status: response.status, headers: response.headers, problem };
+}
+
+const post = (body: unknown, headers: Record<string, string> = {}): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', ...headers },
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+});
+
+/** `fetch` sets Host itself; a page that points its own name at loopback sends its own. */
+const statusForHost = (host: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    httpRequest(`${api.url}/livez`, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+describe('a body', () => {
+  test.each([
+    ['an unknown field', { ...valid, wrokloadGroup: 'x' }, '/wrokloadGroup', /not a known field/],
+    [
+      'an unknown field deep inside',
+      { ...valid, host: { ...valid.host, password: 'x' } },
+      '/host/password',
+      /not a known field/,
+    ],
+    ['a missing field', { ...valid, workloadGroup: undefined }, '/workloadGroup', /required/],
+    ['a number as text', { ...valid, host: { ...valid.host, port: '22' } }, '/host/port', /integer/],
+    ['a name that is no DNS label', { ...valid, name: 'Orders_1' }, '/name', /pattern/],
+    [
+      'a malformed fingerprint',
+      { ...valid, host: { ...valid.host, hostKey: { fingerprint: 'aa:bb' } } },
+      '/host/hostKey/fingerprint',
+      /pattern/,
+    ],
+    [
+      'no way to know the host',
+      { ...valid, host: { ...valid.host, hostKey: {} } },
+      '/host/hostKey',
+      /exactly one of fingerprint, knownHosts, trustOnFirstUse/,
+    ],
+    [
+      'a label key with a space',
+      { ...valid, workload: { labels: { 'a b': 'c' } } },
+      '/workload/labels/a b',
+      /not a known field/,
+    ],
+  ])('with %s is refused, and the one problem names its path', async (_what, body, path, message) => {
+    const { status, problem } = await refusal('/v1/machines', post(body));
+    expect(status).toBe(400);
+    expect(problem.type).toBe('urn:meshlift:problem:invalid-request');
+    expect(problem.errors).toEqual([{ path, message: expect.stringMatching(message) }]);
+    expect(problem.detail).toContain(path);
+  });
+
+  test('that is not JSON is refused without quoting it', async () => {
+    const { status, problem } = await refusal('/v1/machines', post('{"token": s3cret'));
+    expect(status).toBe(400);
+    expect(problem.type).toBe('urn:meshlift:problem:malformed-json');
+    expect(JSON.stringify(problem)).not.toContain('s3cret');
+  });
+
+  test('larger than any valid one is refused', async () => {
+    const { status, problem } = await refusal('/v1/machines', post({ ...valid, padding: 'x'.repeat(300_000) }));
+    expect(status).toBe(413);
+    expect(problem.type).toBe('urn:meshlift:problem:body-too-large');
+  });
+
+  test('of a type a form can send is refused', async () => {
+    const { status } = await refusal('/v1/machines', post(valid, { 'content-type': 'text/plain' }));
+    expect(status).toBe(415);
+  });
+});
+
+describe('a query', () => {
+  test.each(['validateOnly=yes', 'validateOnly=', 'validateOnly=true&validateOnly=false', 'dryRun=true'])(
+    '%s is refused rather than read as true or false',
+    async (query) => {
+      const { status, problem } = await refusal(`/v1/machines?${query}`, post(valid));
+      expect(status).toBe(400);
+      expect(problem.type).toBe('urn:meshlift:problem:invalid-request');
+    },
+  );
+
+  test.each(['pageSize=0', 'pageSize=501', 'pageSize=ten', 'phase=Gone', "namespace=x'%20OR%20'y", 'limit=5'])(
+    '%s of a list is refused',
+    async (query) => {
+      const { status } = await refusal(`/v1/machines?${query}`);
+      expect(status).toBe(400);
+    },
+  );
+
+  test('with a page token of another list is refused', async () => {
+    const { problem } = await refusal('/v1/machines?pageToken=bm90IG91cnM');
+    expect(problem.type).toBe('urn:meshlift:problem:invalid-page-token');
+  });
+});
+
+test('a call that does not exist is not found', async () => {
+  const { status, problem } = await refusal('/v1/upgrades');
+  expect(status).toBe(404);
+  expect(problem.type).toBe('urn:meshlift:problem:route-not-found');
+});
+
+test('an Idempotency-Key with a space is refused', async () => {
+  const { problem } = await refusal('/v1/machines', post(valid, { 'idempotency-key': 'two words' }));
+  expect(problem.errors?.[0]?.path).toBe('headers/idempotency-key');
+});
+
+test('a page of another site is refused, whichever name it uses for loopback', async () => {
+  const { status, problem } = await refusal('/v1/machines', { headers: { origin: 'https://example.com' } });
+  expect(status).toBe(403);
+  expect(problem.type).toBe('urn:meshlift:problem:cross-site');
+  expect(await statusForHost('rebound.example.com')).toBe(403);
+});
+
+describe('without Temporal', () => {
+  test('the process is live and not ready', async () => {
+    const { status } = await fetch(`${api.url}/livez`);
+    expect(status).toBe(200);
+    const ready = await refusal('/readyz');
+    expect(ready.problem.type).toBe('urn:meshlift:problem:temporal-unavailable');
+  });
+
+  test.each([
+    ['onboarding', '/v1/machines', post(valid)],
+    ['a plan', '/v1/machines?validateOnly=true', post(valid)],
+    ['the list of machines', '/v1/machines?namespace=shop&outdated=false', undefined],
+    ['a machine', '/v1/machines/shop/orders-1', undefined],
+    ['offboarding', '/v1/machines/shop/orders-1', { method: 'DELETE' }],
+    ['the list of operations', '/v1/operations', undefined],
+    ['an operation', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000', undefined],
+    ['a cancel', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/cancel', { method: 'POST' }],
+  ])('%s is answered within 5 s: 503, when to come back, and nothing of the inside', async (_what, path, init) => {
+    const startedAt = performance.now();
+    const { status, headers, problem } = await refusal(path, init);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(status).toBe(503);
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(problem.type).toBe('urn:meshlift:problem:temporal-unavailable');
+    expect(JSON.stringify(problem)).not.toMatch(/ECONNREFUSED|127\.0\.0\.1:1\b/);
+  });
+});
