@@ -1,0 +1,141 @@
+/** The sandbox as its users see it: its verbs, and what `sandbox env` prints. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import type { OnboardMachine } from '../api/schemas/machine.ts';
+
+const execute = promisify(execFile);
+const root = join(import.meta.dirname, '..');
+
+export interface SandboxMachine {
+  readonly name: string;
+  readonly address: string;
+  readonly namespace: string;
+}
+
+export interface SandboxEnv {
+  readonly kubeconfig: string;
+  readonly meshliftApi: string;
+  readonly temporalAddress: string;
+  readonly temporalNamespace: string;
+  readonly sshKey: string;
+  readonly knownHosts: string;
+  readonly packages: string;
+  readonly machines: readonly SandboxMachine[];
+  /** The exports as they stand, for a child process. */
+  readonly exports: Readonly<Record<string, string>>;
+}
+
+/** Runs a verb of the sandbox as a user would. */
+export async function sandbox(...verb: string[]): Promise<string> {
+  const { stdout } = await execute(process.execPath, [join(root, 'sandbox', 'main.ts'), ...verb], { cwd: root });
+  return stdout;
+}
+
+/** Reads `export NAME='value'` lines; fails with the sandbox's own words when it is not up. */
+export async function sandboxEnv(): Promise<SandboxEnv> {
+  const exports: Record<string, string> = {};
+  for (const line of (await sandbox('env')).split('\n')) {
+    const [, name, raw] = /^export ([A-Z_]+)=(.*)$/.exec(line) ?? [];
+    if (name !== undefined && raw !== undefined)
+      exports[name] = raw.replace(/^(['"])(.*)\1$/, '$2').replace('$PATH', process.env['PATH'] ?? '');
+  }
+  const value = (name: string): string => {
+    const found = exports[name];
+    if (found === undefined) throw new Error(`sandbox env prints no ${name}`);
+    return found;
+  };
+  return {
+    kubeconfig: value('KUBECONFIG'),
+    meshliftApi: value('MESHLIFT_API'),
+    temporalAddress: value('TEMPORAL_ADDRESS'),
+    temporalNamespace: value('TEMPORAL_NAMESPACE'),
+    sshKey: value('SANDBOX_SSH_KEY'),
+    knownHosts: value('SANDBOX_KNOWN_HOSTS'),
+    packages: value('MESHLIFT_PACKAGES'),
+    machines: JSON.parse(value('SANDBOX_MACHINES')) as SandboxMachine[],
+    exports,
+  };
+}
+
+/** The machine of this name: the one that is there, or a new one. */
+export async function addMachine(
+  name: string,
+  namespace: string,
+  network: 'direct' | 'gateway' = 'direct',
+): Promise<SandboxMachine> {
+  const find = async (): Promise<SandboxMachine | undefined> =>
+    (await sandboxEnv()).machines.find((candidate) => candidate.name === name);
+  const there = await find();
+  if (there !== undefined) return there;
+  await sandbox('machine', 'add', name, '--namespace', namespace, '--network', network);
+  const added = await find();
+  if (added === undefined) throw new Error(`sandbox machine add ${name} succeeded, yet env does not list it`);
+  return added;
+}
+
+/** The request that a user of the sandbox would send for this machine, whose workload runs on port 8080. */
+export function onboardRequest(
+  env: SandboxEnv,
+  machine: SandboxMachine,
+  workloadGroup: string,
+  network: 'direct' | 'gateway' = 'direct',
+): OnboardMachine {
+  const knownHosts = readFileSync(env.knownHosts, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith(`${machine.address} `))
+    .join('\n');
+  return {
+    name: machine.name,
+    namespace: machine.namespace,
+    workloadGroup,
+    workload: {
+      labels: { app: workloadGroup },
+      ports: { http: 8080 },
+      serviceAccount: workloadGroup,
+      ...(network === 'gateway' ? { network: 'vm-net' } : {}),
+      probe: { httpGet: { port: 8080, path: '/healthz' }, periodSeconds: 2 },
+    },
+    host: { address: machine.address, user: 'ops', credentialsName: 'sandbox-ssh', hostKey: { knownHosts } },
+  };
+}
+
+/** IP of the first pod with this label. */
+export async function podAddress(namespace: string, selector: string): Promise<string> {
+  const { exports } = await sandboxEnv();
+  const { stdout } = await execute(
+    'kubectl',
+    ['-n', namespace, 'get', 'pod', '-l', selector, '-o', 'jsonpath={.items[0].status.podIP}'],
+    { env: { ...process.env, ...exports } },
+  );
+  if (stdout === '') throw new Error(`No pod with ${selector} in ${namespace} has an address; is the sandbox up?`);
+  return stdout;
+}
+
+async function sandboxWithProgress(verb: 'up' | 'down' | 'status'): Promise<number> {
+  const child = spawn(process.execPath, [join(root, 'sandbox', 'main.ts'), verb], {
+    cwd: root,
+    stdio: ['ignore', verb === 'status' ? 'ignore' : 2, 2],
+  });
+  const [status] = (await once(child, 'exit')) as [number | null];
+  return status ?? 1;
+}
+
+/** Whether the platform is up: somebody else then takes it down. */
+export const isUp = async (): Promise<boolean> => (await sandboxWithProgress('status')) === 0;
+
+/** Brings the platform up, progress on standard error. */
+export async function bringUp(): Promise<void> {
+  if ((await sandboxWithProgress('up')) !== 0)
+    throw new Error('The sandbox did not come up; its last lines above say why');
+}
+
+/** Takes everything down; only the cache stays. */
+export async function takeDown(): Promise<void> {
+  if ((await sandboxWithProgress('down')) !== 0) {
+    throw new Error('The sandbox did not go down; its last lines above say what is left');
+  }
+}

@@ -1,0 +1,143 @@
+/** The API over a real Temporal server in which no worker runs: what it can answer, it answers; the rest it says in time. */
+import { randomBytes } from 'node:crypto';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Client, Connection } from '@temporalio/client';
+
+import type { Problem } from '../../api/schemas/common.ts';
+import type { MachineList } from '../../api/schemas/machine.ts';
+import type { OperationList } from '../../api/schemas/operation.ts';
+import { Api } from '../../demo/api-client.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { sandboxEnv } from '../../demo/sandbox-client.ts';
+import { setUpTemporal } from '../../worker/temporal-setup.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
+import { type ListeningApi, listeningApi } from '../support/listening-api.ts';
+
+const namespace = `without-worker-${randomBytes(4).toString('hex')}`;
+let temporal: Client;
+let server: ListeningApi;
+let api: Api;
+
+beforeAll(async () => {
+  const { temporalAddress } = await sandboxEnv();
+  server = await listeningApi(temporalAddress, namespace);
+  api = new Api(server.url);
+  const connection = await Connection.connect({ address: temporalAddress });
+  temporal = new Client({ connection, namespace });
+}, 30_000);
+
+afterAll(async () => {
+  await server.close();
+  await temporal.connection.close();
+});
+
+const list = async (query: string): Promise<MachineList> =>
+  (await api.call<MachineList>('GET', `/v1/machines?${query}`)).body;
+
+/** A machine's entity as it stands when its worker is gone. */
+async function startEntity(machine: string, phase: string, end?: 'terminate'): Promise<void> {
+  const handle = await temporal.workflow.start('machine', {
+    workflowId: `machine/${machine}`,
+    taskQueue: 'nobody',
+    args: [],
+    typedSearchAttributes: [
+      { key: searchAttributes.namespace, value: machine.split('/')[0] ?? '' },
+      { key: searchAttributes.phase, value: phase },
+      { key: searchAttributes.workloadGroup, value: 'orders' },
+      { key: searchAttributes.outdated, value: false },
+    ],
+  });
+  if (end === 'terminate') await handle.terminate();
+}
+
+test('before any worker ever ran: not ready, and says what is missing', async () => {
+  const { status, body } = await api.call<Problem>('GET', '/readyz');
+  expect({ status, type: body.type }).toEqual({ status: 503, type: 'urn:meshlift:problem:namespace-unprepared' });
+  await setUpTemporal(temporal.connection, namespace);
+  await eventually('the API is ready', async () => (await api.call('GET', '/readyz')).status === 200);
+}, 90_000);
+
+describe('lists', () => {
+  beforeAll(async () => {
+    await startEntity('lists/again', 'InMesh', 'terminate');
+    await startEntity('lists/again', 'Onboarding', 'terminate');
+    await startEntity('lists/again', 'InMesh');
+    for (const name of ['one', 'two', 'three']) await startEntity(`lists/${name}`, 'InMesh', 'terminate');
+    await startEntity('elsewhere/other', 'InMesh');
+    await eventually('everything is listed', async () => (await list('namespace=lists')).machines.length === 4);
+  }, 30_000);
+
+  test('show each machine once, by its last run, also across pages', async () => {
+    const seen: string[] = [];
+    let token: string | undefined;
+    do {
+      const page: MachineList = await list(
+        `namespace=lists&pageSize=2${token === undefined ? '' : `&pageToken=${token}`}`,
+      );
+      seen.push(...page.machines.map(({ name, phase }) => `${name} ${phase ?? ''}`));
+      token = page.nextPageToken;
+    } while (token !== undefined);
+    expect(seen.sort()).toEqual(['again InMesh', 'one Failed', 'three Failed', 'two Failed']);
+  });
+
+  test('filter by namespace, group, phase and outdated', async () => {
+    const names = async (query: string): Promise<string[]> => (await list(query)).machines.map(({ name }) => name);
+    expect(await names('namespace=elsewhere&workloadGroup=orders&outdated=false')).toEqual(['other']);
+    expect(await names('namespace=elsewhere&workloadGroup=other')).toEqual([]);
+    expect(await names('namespace=elsewhere&outdated=true')).toEqual([]);
+    expect(await names('namespace=elsewhere&phase=Failed')).toEqual([]);
+  });
+
+  test('refuse the page token of another filter', async () => {
+    const { nextPageToken } = await list('namespace=lists&pageSize=2');
+    const { status } = await api.call('GET', `/v1/machines?namespace=elsewhere&pageToken=${nextPageToken ?? ''}`);
+    expect(status).toBe(400);
+  });
+});
+
+describe('what needs a worker', () => {
+  const request = {
+    name: 'orders-1',
+    namespace: 'calls',
+    workloadGroup: 'orders',
+    host: { address: '127.0.0.1', user: 'ops', credentialsName: 'none', hostKey: { trustOnFirstUse: true } },
+  };
+
+  test.each([
+    ['POST', '/v1/machines', request],
+    ['POST', '/v1/machines?validateOnly=true', request],
+    ['GET', '/v1/machines/lists/again', undefined],
+    ['DELETE', '/v1/machines/lists/again', undefined],
+  ])(
+    '%s %s is answered with 503 and when to come back, within 5 s',
+    async (method, path, body) => {
+      const startedAt = performance.now();
+      const answer = await api.call<Problem>(method, path, body);
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
+      expect({ status: answer.status, type: answer.body.type }).toEqual({
+        status: 503,
+        type: 'urn:meshlift:problem:no-worker',
+      });
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    },
+    20_000,
+  );
+
+  test('leaves no plan behind that a later worker would run', async () => {
+    await api.call('POST', '/v1/machines?validateOnly=true', request);
+    const running = async (): Promise<number> =>
+      (await temporal.workflow.count("WorkflowType = 'planMachine' AND ExecutionStatus = 'Running'")).count;
+    await eventually('no plan runs', async () => (await running()) === 0);
+    expect(await running()).toBe(0);
+  }, 20_000);
+});
+
+test('what does not exist is not found', async () => {
+  const id = 'onboard-shop-orders-1-01JZ0000000000000000000000';
+  expect((await api.call('GET', '/v1/machines/shop/never')).status).toBe(404);
+  expect((await api.call('DELETE', '/v1/machines/shop/never')).status).toBe(404);
+  expect((await api.call('GET', `/v1/operations/${id}`)).status).toBe(404);
+  expect((await api.call('POST', `/v1/operations/${id}/cancel`)).status).toBe(404);
+  expect((await api.call<OperationList>('GET', '/v1/operations?namespace=shop')).body.operations).toEqual([]);
+});
