@@ -10,7 +10,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
-import { ApplicationFailure, NamespaceNotFoundError, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, NamespaceNotFoundError, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 
 import type { Problem } from './schemas/common.ts';
 
@@ -139,6 +139,8 @@ export function problemOfTemporal(error: unknown): ProblemError | undefined {
 function problemOfRefusal(error: WorkflowUpdateFailedError | WorkflowFailedError): ProblemError {
   const failure = error.cause;
   if (failure instanceof TimeoutFailure) return problem('plan-timed-out', { cause: error });
+  // The API itself ends a plan that no worker takes.
+  if (failure instanceof TerminatedFailure) return problem('no-worker', { cause: error });
   const type = failure instanceof ApplicationFailure && failure.type ? refusals[failure.type] : undefined;
   if (type === undefined) return problem('internal', { cause: error });
   return problem(type, { detail: failure?.message ?? problems[type].detail, cause: error });

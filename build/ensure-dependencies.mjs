@@ -1,9 +1,12 @@
 // Runs before every npm script, under whatever Node the machine has: installs the locked packages when they are missing
-// or stale, then makes sure that the scripts themselves run on the pinned Node. Depends on nothing.
+// or stale, then makes sure that the scripts themselves run on the pinned Node. With `platform` it says first what the machine
+// lacks for the sandbox. Depends on nothing.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+
+import { preflight } from './preflight.mjs';
 
 const PINNED_MAJOR = 'v24.';
 const root = join(import.meta.dirname, '..');
@@ -20,7 +23,13 @@ const fail = (message) => {
 
 const pinnedNode = () => spawnSync(join(modules, '.bin', 'node'), ['-v'], { encoding: 'utf8' }).stdout?.trim() ?? '';
 
-if (process.platform !== 'linux') fail(`needs Linux (this is ${process.platform})`);
+if (process.argv[2] === 'platform') {
+  try {
+    preflight();
+  } catch (error) {
+    fail(error.message);
+  }
+}
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lockDigest) {
   process.stderr.write('meshlift: installing the locked npm packages (once per checkout)\n');
   // Scripts stay off: none of the packages needs one, and ssh2's optional native add-on would be built for the wrong Node.

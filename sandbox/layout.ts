@@ -1,11 +1,9 @@
 /** Where everything of the sandbox lives and which addresses it uses: one sandbox per machine, never in a checkout. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** State, sockets, certificates, overlays and logs; gone after `down`. */
-export const RUN = '/run/meshlift-sandbox';
-/** Built and fetched parts; the only thing that `down` leaves. */
-export const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'meshlift');
+import { CACHE, RUN } from '../build/preflight.mjs';
+
+export { CACHE, RUN };
 
 export const paths = {
   state: join(RUN, 'state.json'),

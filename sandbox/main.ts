@@ -1,12 +1,12 @@
 /** The sandbox's command: a real platform on this machine, for the demo, the tests, and anyone who wants to look. */
 import { parseArgs } from 'node:util';
 
+import { preflight, rootNeeded } from '../build/preflight.mjs';
 import { down } from './down.ts';
 import { environment } from './environment.ts';
 import { machineNetworks, type MachineNetwork } from './layout.ts';
 import { withLock } from './lock.ts';
 import { addMachine, rebootMachine, removeMachine } from './machines/index.ts';
-import { preflight, requireRoot } from './preflight.ts';
 import { say, step } from './progress.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const [verb = '', ...rest] = positionals;
   switch (verb) {
     case 'up':
-      await preflight();
+      preflight();
       await withLock('up', patienceMs.up, up);
       return;
     case 'down':
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
       });
       return;
     case 'status':
-      print(status() ?? ['there is no sandbox on this machine']);
+      showStatus();
       return;
     case 'env':
       print(await environment());
@@ -52,6 +52,18 @@ async function main(): Promise<void> {
     default:
       throw new Error(usage);
   }
+}
+
+/** Exits with 0 only where the sandbox is ready and all of it runs. */
+function showStatus(): void {
+  const found = status();
+  print(found?.lines ?? ['there is no sandbox on this machine']);
+  if (found?.isReady !== true) process.exitCode = 1;
+}
+
+/** For the verbs that change a sandbox which stands already. */
+function requireRoot(): void {
+  if (process.getuid?.() !== 0) throw new Error(rootNeeded);
 }
 
 async function machine([verb, ...names]: readonly string[]): Promise<void> {

@@ -3,12 +3,18 @@ import { RUN } from './layout.ts';
 import { isAlive, logFile } from './processes.ts';
 import { readState } from './state.ts';
 
-/** Lines to print; `undefined` when there is no sandbox. */
-export function status(): string[] | undefined {
+export interface Status {
+  readonly lines: readonly string[];
+  /** `up` came to its end, and every process of the platform runs. */
+  readonly isReady: boolean;
+}
+
+/** `undefined` when there is no sandbox. */
+export function status(): Status | undefined {
   const state = readState();
   if (state === undefined) return undefined;
   const processes = state.items.filter((item) => item.kind === 'process');
-  return [
+  const lines = [
     `sandbox of ${state.checkout}, started ${state.startedAt}, ${state.readyAt === undefined ? 'not ready' : `ready ${state.readyAt}`}, in ${RUN}`,
     ...processes.map(
       (item) =>
@@ -19,4 +25,5 @@ export function status(): string[] | undefined {
         `machine ${machine.name.padEnd(24)} ${machine.address.padEnd(15)} ${machine.namespace}, ${machine.network}`,
     ),
   ];
+  return { lines, isReady: state.readyAt !== undefined && processes.every(isAlive) };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 
-import { faultsOf, type Host } from '../../sandbox/preflight.ts';
+import { faultsOf, type Host } from '../../build/preflight.mjs';
 
 const gib = 1024 ** 3;
 const ready: Host = {

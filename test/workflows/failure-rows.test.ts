@@ -28,6 +28,8 @@ const rows = [
 type Row = (typeof rows)[number];
 
 const namespace = 'shop';
+/** Every input names the machine or, in the checks of its WorkloadEntry, its group. */
+const groupOf = (row: Row): string => `group-of-${row.toLowerCase()}`;
 const atOnce = 3;
 
 type Activity = (input: unknown) => Promise<unknown>;
@@ -51,7 +53,7 @@ function failing(activities: Activities): Activities {
     const activity = async (input: unknown): Promise<unknown> => {
       const machine = machines.get(row);
       const text = JSON.stringify(input);
-      if (machine !== undefined && (text.includes(machine.name) || text.includes(`"${machine.address}"`))) {
+      if (machine !== undefined && (text.includes(machine.name) || text.includes(groupOf(row)))) {
         throw ApplicationFailure.nonRetryable(`${row} fails on ${machine.name}`, 'RowFailure');
       }
       return await real(input);
@@ -76,7 +78,7 @@ async function run(row: Row): Promise<Ended> {
   const request: OnboardRequest = {
     operationId,
     bodyDigest: row,
-    body: onboardRequest(env, machine, `group-${row.toLowerCase()}`),
+    body: onboardRequest(env, machine, groupOf(row)),
   };
   await worker.client.workflow.executeUpdateWithStart<MachineWorkflow, Accepted, [OnboardRequest]>('onboard', {
     startWorkflowOperation: start,
@@ -88,7 +90,7 @@ async function run(row: Row): Promise<Ended> {
     operation: await worker.client.workflow.getHandle(operationId).query<Operation>('operation'),
     machine: await handle.query<Machine>('machine'),
     left: difference(asFound, await snapshot(machine)),
-    objects: await objectsOf(machine.name, `group-${row.toLowerCase()}`),
+    objects: await objectsOf(machine.name, groupOf(row)),
   };
   await sandbox('machine', 'remove', machine.name);
   return outcome;
