@@ -9,10 +9,11 @@ const layer = (displayName, testMatch, extra = {}) => ({
   ...extra,
 });
 
-/** The layers of the suite: `pure` needs nothing but data, `platform` runs against the shared sandbox. */
+/** The layers: `pure` needs nothing but data, `platform` the shared sandbox, `lifecycle` a machine without one. */
 export default {
   projects: [
     layer('pure', ['{plan,render,schemas,api,sandbox}/**/*.test.ts']),
     layer('platform', ['{activities,workflows,replay,e2e,docs}/**/*.test.ts']),
+    layer('lifecycle', ['lifecycle/**/*.test.ts']),
   ],
 };

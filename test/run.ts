@@ -1,6 +1,7 @@
 /**
- * Runs the suite: `node test/run.ts [pure] [jest arguments]`. Without `pure` the sandbox comes up first, shared by every
- * test of the run, and goes down after it, unless it was up before. The last line is `N passed, N failed`.
+ * Runs the suite: `node test/run.ts [pure | lifecycle] [jest arguments]`. For the platform's layer the sandbox comes up first,
+ * shared by every test of the run, and goes down after it, unless it was up before; the tests of up and down themselves come
+ * last. The last line is `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -48,21 +49,51 @@ function runJest(args: readonly string[]): { status: number; report: JestReport 
   }
 }
 
-function runPlatform(args: readonly string[]): ReturnType<typeof runJest> {
-  const wasUp = sandbox('status') === 0;
+type Ran = ReturnType<typeof runJest>;
+
+/** The pure layer and the platform's, against the sandbox that is up, or one that is brought up for them. */
+function runPlatform(args: readonly string[], wasUp: boolean): Ran {
   if (!wasUp && sandbox('up') !== 0) return { status: 1, report: undefined };
   try {
-    return runJest(['--runInBand', ...args]);
+    return runJest(['--runInBand', ...args, '--selectProjects', 'pure', 'platform']);
   } finally {
     if (!wasUp) sandbox('down');
   }
 }
 
-const [layer, ...rest] = process.argv.slice(2);
-const { status, report } =
-  layer === 'pure' ? runJest(['--selectProjects', 'pure', ...rest]) : runPlatform(process.argv.slice(2));
-const passed = report?.numPassedTests ?? 0;
-const failed = (report?.numFailedTests ?? 0) + (report?.numRuntimeErrorTestSuites ?? 0);
-const unaccounted = status !== 0 && failed === 0 ? 1 : 0;
-process.stdout.write(`${passed} passed, ${failed + unaccounted} failed\n`);
-process.exitCode = status;
+const runLifecycle = (args: readonly string[]): Ran =>
+  runJest(['--runInBand', ...args, '--selectProjects', 'lifecycle']);
+
+function runAll(): Ran[] {
+  const wasUp = sandbox('status') === 0;
+  const platform = runPlatform([], wasUp);
+  if (!wasUp) return [platform, runLifecycle([])];
+  process.stderr.write(
+    'The sandbox was up before and stays up: the tests of up and down (npm test -- lifecycle) did not run\n',
+  );
+  return [platform];
+}
+
+function run([layer, ...rest]: readonly string[]): Ran[] {
+  switch (layer) {
+    case undefined:
+      return runAll();
+    case 'pure':
+      return [runJest([...rest, '--selectProjects', 'pure'])];
+    case 'lifecycle':
+      return [runLifecycle(rest)];
+    default:
+      return [runPlatform([layer, ...rest], sandbox('status') === 0)];
+  }
+}
+
+let passed = 0;
+let failed = 0;
+for (const { status, report } of run(process.argv.slice(2))) {
+  const failures = (report?.numFailedTests ?? 0) + (report?.numRuntimeErrorTestSuites ?? 0);
+  passed += report?.numPassedTests ?? 0;
+  // A run that ends badly without a failed test, e.g. one that never came up, counts as one.
+  failed += status !== 0 && failures === 0 ? 1 : failures;
+}
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

@@ -56,7 +56,11 @@ export const nodeToolsEnvironment = (folder: string): NodeJS.ProcessEnv => ({
 
 function debianPart(name: string, packages: readonly string[], finish: (root: string, folder: string) => void): Part {
   const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown';
-  const key = `${release}-${createHash('sha256').update(packages.join(' ')).update(finish.toString()).digest('hex').slice(0, 8)}`;
+  const key = `${release}-${createHash('sha256')
+    .update(packages.join(' '))
+    .update(readFileSync(import.meta.filename))
+    .digest('hex')
+    .slice(0, 8)}`;
   return {
     name,
     key,
