@@ -2,11 +2,12 @@
  * The `istio-sidecar` package of one Istio version, laid out as Istio's own packaging does it (paths, modes, conffiles,
  * postinst), with a vanilla Envoy inside.
  */
+import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { ensurePart, isCached, type Part } from '../cache.ts';
+import { digestOf, ensurePart, isCached, type Part } from '../cache.ts';
 import { run } from '../exec.ts';
 import { istio, paths } from '../layout.ts';
 import { envoyBinary } from '../parts/envoy.ts';
@@ -56,14 +57,10 @@ async function gatherSources(): Promise<Sources> {
 
 /** The sources' folders carry their digests in their names, so their paths stand for their content. */
 function packagePart(sources: Sources): Part {
-  const key = createHash('sha256')
-    .update(JSON.stringify(sources))
-    .update(control)
-    .update(pack.toString())
-    .update(layFiles.toString());
+  const recipe = readFileSync(import.meta.filename, 'utf8');
   return {
     name: 'istio-sidecar',
-    key: `${istio.version}-${key.digest('hex').slice(0, 12)}`,
+    key: `${istio.version}-${digestOf(JSON.stringify(sources), recipe)}`,
     build: async (into) => {
       await pack(sources, into);
     },

@@ -1,9 +1,9 @@
 /** The root file system that all machines share, one overlay each: a plain Debian server, as an installer leaves it. */
-import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { ensurePart, isCached, type Part } from '../cache.ts';
+import { digestOf, ensurePart, isCached, type Part } from '../cache.ts';
 import { run } from '../exec.ts';
 import { loginUser } from '../layout.ts';
 import { machineToolsFolder } from '../parts/debian.ts';
@@ -21,7 +21,7 @@ export const loginUid = 1000;
 
 const part: Part = {
   name: 'machine-root',
-  key: `${release}-${createHash('sha256').update(packages.join(' ')).update(settle.toString()).update(bootstrap.toString()).digest('hex').slice(0, 12)}`,
+  key: `${release}-${digestOf(readFileSync(import.meta.filename, 'utf8'))}`,
   build: async (into) => {
     await bootstrap(join(into, 'root'));
     await settle(join(into, 'root'));

@@ -2,11 +2,10 @@
  * Debian packages, fetched with apt's own checks and unpacked into the cache instead of installed, so that no daemon of theirs
  * starts and the host's package database stays as it is.
  */
-import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { ensurePart, isCached, partFolder, type Part } from '../cache.ts';
+import { digestOf, ensurePart, isCached, partFolder, type Part } from '../cache.ts';
 import { run } from '../exec.ts';
 import { step } from '../progress.ts';
 
@@ -56,11 +55,7 @@ export const nodeToolsEnvironment = (folder: string): NodeJS.ProcessEnv => ({
 
 function debianPart(name: string, packages: readonly string[], finish: (root: string, folder: string) => void): Part {
   const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown';
-  const key = `${release}-${createHash('sha256')
-    .update(packages.join(' '))
-    .update(readFileSync(import.meta.filename))
-    .digest('hex')
-    .slice(0, 8)}`;
+  const key = `${release}-${digestOf(name, readFileSync(import.meta.filename, 'utf8'))}`;
   return {
     name,
     key,
