@@ -1,6 +1,8 @@
 /** Activities on the Kubernetes API. Checks are single looks that throw while the evidence is missing: Temporal's retry is the wait. */
 import { createHash } from 'node:crypto';
 
+import { Context } from '@temporalio/activity';
+
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { failure } from './failures.ts';
 import type {
@@ -12,14 +14,18 @@ import type {
   KubernetesObject,
   ObjectRef,
 } from './ports/cluster-port.ts';
-import type { MachineFacts } from './ports/host-port.ts';
 import type { FoundPackage, PackagePort } from './ports/package-port.ts';
-import { type MachineFile, renderMachineFiles, type RenderedMachine } from './render/machine-files.ts';
+import {
+  type MachineFile,
+  renderMachineFiles,
+  type RenderedMachine,
+  type RenderInput,
+} from './render/machine-files.ts';
 
 interface RenderMachineInput {
   readonly request: OnboardMachine;
   readonly cluster: ClusterFacts;
-  readonly machine: Pick<MachineFacts, 'hostname' | 'addresses' | 'sshdPorts'>;
+  readonly machine: RenderInput['machine'];
 }
 
 export type RenderMachineResult = Omit<RenderedMachine, 'files'> & {
@@ -33,6 +39,14 @@ interface EntryQuery {
   readonly address: string;
 }
 
+interface LeavingMachine {
+  readonly namespace: string;
+  readonly workloadGroup: string;
+  readonly machine: string;
+  /** The group's account, for a retry that finds the group gone. */
+  readonly serviceAccount: string;
+}
+
 const drainingLabel = 'istio.io/draining';
 
 export interface ClusterActivities {
@@ -44,16 +58,14 @@ export interface ClusterActivities {
   applyObjects(input: { objects: readonly KubernetesObject[] }): Promise<readonly AppliedObject[]>;
   /** Returns what it removed; what Meshlift did not make stays. */
   removeObjects(input: { objects: readonly ObjectRef[] }): Promise<readonly ObjectRef[]>;
-  /** Removes a group of ours that has no other machine, and accounts of ours that nobody uses any more. */
-  removeGroupIfUnused(input: {
-    namespace: string;
-    workloadGroup: string;
-    machine: string;
-  }): Promise<readonly ObjectRef[]>;
+  /** Removes a group of ours that has no other machine, and its account where that is ours and nobody uses it any more. */
+  removeGroupIfUnused(input: LeavingMachine): Promise<readonly ObjectRef[]>;
   /** Throws `NotRegistered` until the entry is there and connected, after `since` where that is given. */
   verifyRegistered(input: EntryQuery & { since?: string }): Promise<FoundWorkloadEntry>;
   /** Throws `NotHealthy` until the probe has succeeded over the present connection; without a probe, registered is enough. */
   verifyHealthy(input: EntryQuery & { hasProbe: boolean }): Promise<FoundWorkloadEntry>;
+  /** The entry that istiod registered; undefined where there is none. */
+  readWorkloadEntry(query: EntryQuery): Promise<FoundWorkloadEntry | undefined>;
   /** Takes the entry out of load balancing (null puts it back); false where there is no entry. */
   drainWorkloadEntry(input: EntryQuery & { value: string | null }): Promise<boolean>;
   removeWorkloadEntry(query: EntryQuery): Promise<readonly ObjectRef[]>;
@@ -82,7 +94,8 @@ export function clusterActivities({ cluster, packages }: ClusterActivityPorts): 
   return {
     readClusterFacts: (query) => cluster.readFacts(query),
     renderMachine: (input) => Promise.resolve(renderMachine(input)),
-    findPackage: ({ version, format, architecture }) => packages.find(version, format, architecture),
+    findPackage: ({ version, format, architecture }) =>
+      packages.find(version, format, architecture, Context.current().cancellationSignal),
     applyObjects: ({ objects }) => cluster.apply(objects),
     removeObjects: ({ objects }) => cluster.remove(objects),
     removeGroupIfUnused: (input) => removeGroupIfUnused(cluster, input),
@@ -96,6 +109,7 @@ export function clusterActivities({ cluster, packages }: ClusterActivityPorts): 
         `${describe(input)} is not healthy (${status}${message === '' ? '' : `: ${message}`}); check that the application answers the group's probe on the machine`,
       );
     },
+    readWorkloadEntry: readEntry,
     async drainWorkloadEntry(input) {
       const entry = await readEntry(input);
       return entry !== undefined && cluster.labelWorkloadEntry(input.namespace, entry.name, drainingLabel, input.value);
@@ -138,25 +152,36 @@ function renderMachine({ request, cluster, machine }: RenderMachineInput): Rende
   }
 }
 
+/**
+ * A machine's own objects go first and come first, so a machine that joins meanwhile is seen: before the removal, or after it, and
+ * then the group returns.
+ */
 async function removeGroupIfUnused(
   cluster: ClusterPort,
-  { namespace, workloadGroup, machine }: { namespace: string; workloadGroup: string; machine: string },
+  { namespace, workloadGroup, machine, serviceAccount }: LeavingMachine,
 ): Promise<readonly ObjectRef[]> {
-  const others = (await cluster.listGroupMachines(namespace, workloadGroup)).filter((name) => name !== machine);
-  if (others.length > 0) return [];
-  const facts = await cluster.readFacts({ namespace, machine, workloadGroup });
-  const groups = await cluster.remove(
-    facts.workloadGroup?.isOurs === true
-      ? [{ apiVersion: 'networking.istio.io/v1', kind: 'WorkloadGroup', namespace, name: workloadGroup }]
-      : [],
-  );
-  const unused: ObjectRef[] = [];
-  for (const { apiVersion, kind, metadata } of facts.objects) {
-    if (kind !== 'ServiceAccount' || (await cluster.isServiceAccountUsed(namespace, metadata.name))) continue;
-    unused.push({ apiVersion, kind, namespace, name: metadata.name });
+  const hasOthers = async (): Promise<boolean> =>
+    (await cluster.listGroupMachines(namespace, workloadGroup)).some((name) => name !== machine);
+  const facts = await cluster.readFacts({ namespace, machine, workloadGroup, serviceAccount });
+  const group = facts.objects.find(({ kind, metadata }) => kind === 'WorkloadGroup' && metadata.name === workloadGroup);
+  if (await hasOthers()) return [];
+  const groups = await cluster.remove(group === undefined ? [] : [refOf(group)]);
+  if (await hasOthers()) {
+    if (group !== undefined) await cluster.apply([group]);
+    return [];
   }
-  return [...groups, ...(await cluster.remove(unused))];
+  const named = facts.workloadGroup?.spec.template?.serviceAccount ?? serviceAccount;
+  const account = facts.objects.find(({ kind, metadata }) => kind === 'ServiceAccount' && metadata.name === named);
+  const isFree = account !== undefined && !(await cluster.isServiceAccountUsed(namespace, named));
+  return [...groups, ...(await cluster.remove(isFree ? [refOf(account)] : []))];
 }
+
+const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesObject): ObjectRef => ({
+  apiVersion,
+  kind,
+  namespace,
+  name,
+});
 
 const describe = ({ namespace, workloadGroup, address }: EntryQuery): string =>
   `Machine at ${address} of WorkloadGroup ${namespace}/${workloadGroup}`;

@@ -23,6 +23,7 @@ const failures = {
   MeshConfigInvalid: { retryable: false },
   RevisionUnknown: { retryable: false },
   ProxyNotReady: { retryable: true },
+  CaptureBrokeTraffic: { retryable: false },
   ProxyNotConnected: { retryable: true },
   ConfigRejected: { retryable: true },
   NotRegistered: { retryable: true },

@@ -1,4 +1,4 @@
-/** What is done on a machine, one activity a step: each is idempotent, heartbeats, and honours cancellation. */
+/** What is done on a machine, one activity a step: each is idempotent and honours cancellation. */
 import { createHash } from 'node:crypto';
 
 import { Context } from '@temporalio/activity';
@@ -38,15 +38,9 @@ export interface PlaceTokenInput extends HostStep {
 export interface StartProxyInput extends HostStep {
   /** Without `confirmCapture` within this time the machine goes back to what stood before. */
   readonly deadManSeconds: number;
-  /** How long 15021 may take to answer; default 150. */
-  readonly readySeconds?: number;
-  /** Restarts a unit that runs already, if this names its present run. */
-  readonly restartIfInvocationId?: string;
 }
 
 const tokenPath = '/var/run/secrets/tokens/istio-token';
-/** Heartbeat time-outs of these activities must lie well above. */
-const heartbeatMs = 2_000;
 
 /** The activities of the task queue `meshlift-hosts`. */
 export function hostActivities(ports: {
@@ -60,21 +54,23 @@ export function hostActivities(ports: {
     changes: readonly HostChange[],
     rewrite = false,
   ): Promise<HostApplyResult> =>
-    heartbeating((signal) =>
-      ports.host.apply(input.host, { operation: input.operation, fence: input.fence, step, changes, rewrite }, signal),
+    ports.host.apply(
+      input.host,
+      { operation: input.operation, fence: input.fence, step, changes, rewrite },
+      cancelled(),
     );
 
   return {
     /** Everything that is known of a machine, in one exec; `paths` are the files to digest. Writes nothing. */
     inspectMachine: (input: { host: Host; paths: readonly string[] }): Promise<MachineFacts> =>
-      heartbeating((signal) => ports.host.inspect(input.host, input.paths, signal)),
+      ports.host.inspect(input.host, input.paths, cancelled()),
 
     /** Fingerprint of the host key, to pin on first use; authenticates nothing. */
-    readHostKey: (input: { host: Host }): Promise<string> =>
-      heartbeating((signal) => ports.host.readHostKey(input.host, signal)),
+    readHostKey: (input: { host: Host }): Promise<string> => ports.host.readHostKey(input.host, cancelled()),
 
     installPackage: async (input: InstallPackageInput): Promise<HostApplyResult> => {
-      const found = await heartbeating(() => ports.packages.find(input.version, input.format, input.architecture));
+      const { version, format, architecture } = input;
+      const found = await ports.packages.find(version, format, architecture, cancelled());
       return await apply(input, `installPackage-${input.version}`, [{ kind: 'InstallPackage', ...found }]);
     },
 
@@ -90,9 +86,8 @@ export function hostActivities(ports: {
 
     /** Makes a token and writes it, so that it enters no history; each attempt writes its own. */
     placeToken: async (input: PlaceTokenInput): Promise<HostApplyResult & { readonly expiresAt: string }> => {
-      const { token, expiresAt } = await heartbeating(() =>
-        ports.cluster.issueToken(input.namespace, input.serviceAccount, input.lifetimeSeconds),
-      );
+      const { namespace, serviceAccount, lifetimeSeconds } = input;
+      const { token, expiresAt } = await ports.cluster.issueToken(namespace, serviceAccount, lifetimeSeconds);
       const change = {
         kind: 'WriteFile',
         path: tokenPath,
@@ -104,20 +99,8 @@ export function hostActivities(ports: {
     },
 
     /** Starts the unit and returns once 15021 answers and traffic is redirected, with the dead-man timer armed. */
-    startProxy: ({
-      deadManSeconds,
-      readySeconds,
-      restartIfInvocationId,
-      ...step
-    }: StartProxyInput): Promise<HostApplyResult> =>
-      apply(step, 'startProxy', [
-        {
-          kind: 'StartProxy',
-          deadManSeconds,
-          ...(readySeconds !== undefined && { readySeconds }),
-          ...(restartIfInvocationId !== undefined && { restartIfInvocationId }),
-        },
-      ]),
+    startProxy: ({ deadManSeconds, ...step }: StartProxyInput): Promise<HostApplyResult> =>
+      apply(step, 'startProxy', [{ kind: 'StartProxy', deadManSeconds }]),
 
     /** Proves over a new connection that SSH, DNS and the application still work, disarms the timer, and enables the unit. */
     confirmCapture: (input: HostStep): Promise<HostApplyResult> =>
@@ -130,15 +113,5 @@ export function hostActivities(ports: {
   };
 }
 
-/** Runs one call with a steady heartbeat; a cancelled activity aborts the signal, which closes the connection. */
-async function heartbeating<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const context = Context.current();
-  const timer = setInterval(() => {
-    context.heartbeat();
-  }, heartbeatMs);
-  try {
-    return await work(context.cancellationSignal);
-  } finally {
-    clearInterval(timer);
-  }
-}
+/** Aborted when the activity is cancelled, which closes the connection; the worker heartbeats for every activity. */
+const cancelled = (): AbortSignal => Context.current().cancellationSignal;

@@ -1,6 +1,6 @@
 /** Activities on istiod's evidence. Each is a single look that throws while the evidence is missing: Temporal's retry is the wait. */
 import { failure } from './failures.ts';
-import type { ConnectedProxy, MeshPort, ProxyQuery } from './ports/mesh-port.ts';
+import type { ConnectedProxy, EndpointQuery, MeshPort, ProxyQuery } from './ports/mesh-port.ts';
 
 export interface MeshActivities {
   /**
@@ -8,8 +8,8 @@ export interface MeshActivities {
    * acknowledged, `ConfigRejected` while the proxy refuses some of it.
    */
   verifyConnected(input: ProxyQuery & { revision: string; version: string }): Promise<ConnectedProxy>;
-  /** Throws `EndpointGivenOut` until no istiod tells clients of this address any more. */
-  verifyNotGivenOut(input: { namespace: string; address: string }): Promise<void>;
+  /** Throws `EndpointGivenOut` until no istiod tells clients of the machine any more. */
+  verifyNotGivenOut(input: EndpointQuery): Promise<void>;
 }
 
 export function meshActivities({ mesh }: { readonly mesh: MeshPort }): MeshActivities {
@@ -32,11 +32,12 @@ export function meshActivities({ mesh }: { readonly mesh: MeshPort }): MeshActiv
       if (proxy.unacknowledged.length > 0) throw waiting(`has not acknowledged ${proxy.unacknowledged.join(', ')}`);
       return proxy;
     },
-    async verifyNotGivenOut({ namespace, address }) {
-      if (!(await mesh.isEndpointGivenOut(namespace, address))) return;
+    async verifyNotGivenOut(endpoint) {
+      if (!(await mesh.isEndpointGivenOut(endpoint))) return;
+      const { namespace, machine, address } = endpoint;
       throw failure(
         'EndpointGivenOut',
-        `Endpoint ${address} of namespace ${namespace} is still given to clients; it goes once its WorkloadEntry drains or is gone`,
+        `Endpoint ${address} of machine ${namespace}/${machine} is still given to clients; it goes once its WorkloadEntry drains or is gone`,
       );
     },
   };

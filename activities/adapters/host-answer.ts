@@ -3,12 +3,15 @@ import type { FoundFile, HostApplyResult, MachineFacts } from '../ports/host-por
 
 export type HostAnswer = Readonly<Record<string, readonly string[]>>;
 
-export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string): MachineFacts {
+/** What one inspection found; `reachedAt` is the address of the connection. */
+export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string, reachedAt: string): MachineFacts {
   const all = (key: string): readonly string[] => answer[key] ?? [];
   const first = (key: string): string => all(key)[0] ?? '';
   const os = parseAssignments(all('osRelease'));
   const unit = parseAssignments(all('unit'));
   const listening = all('listening').map(parseListener);
+  const addresses = all('address').filter((address) => !/^(127\.|169\.254\.|::1$|fe80:)/i.test(address));
+  const entries = Number(first('entries') || 0);
   return {
     hostKeyFingerprint,
     hostname: first('hostname'),
@@ -19,7 +22,10 @@ export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string): Mach
     hasSystemd: all('systemd').length > 0,
     missingTools: all('missingTool'),
     machineTime: first('time'),
-    addresses: all('address').filter((address) => !/^(127\.|169\.254\.|::1$|fe80:)/i.test(address)),
+    addresses,
+    ownAddress: addresses.includes(reachedAt) ? reachedAt : (addresses[0] ?? reachedAt),
+    // A file that stood there before Meshlift says nothing of what is to come.
+    ...(entries > 0 && optional('registeredAddress', answer['registeredAddress']?.[0])),
     ...optional('installedVersion', answer['package']?.[0]),
     files: all('file').map((line) => parseFile(line, all('certificate'))),
     ...(answer['hostsBlock'] && { hostsBlock: answer['hostsBlock'] }),
@@ -43,7 +49,7 @@ export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string): Mach
     journal: {
       fence: Number(first('fence') || 0),
       steps: all('step').map(parseStep),
-      entries: Number(first('entries') || 0),
+      entries,
       deadManArmed: all('deadMan').length > 0,
     },
   };

@@ -14,6 +14,7 @@ const exits: Readonly<Record<number, FailureType>> = {
   71: 'FenceTooLow',
   72: 'HostBusy',
   74: 'ProxyNotReady',
+  75: 'CaptureBrokeTraffic',
 };
 
 /** The failure of a script that ended with another exit than 0; `machine` says which in the message. */

@@ -55,12 +55,7 @@ function line(change: HostChange, add: (content: { text: string } | { localPath:
     case 'WriteHostsBlock':
       return fields(change.kind, add({ text: change.lines.map((entry) => `${entry}\n`).join('') }));
     case 'StartProxy':
-      return fields(
-        change.kind,
-        String(change.deadManSeconds),
-        String(change.readySeconds ?? defaultReadySeconds),
-        change.restartIfInvocationId ?? '-',
-      );
+      return fields(change.kind, String(change.deadManSeconds), String(change.readySeconds ?? defaultReadySeconds));
     case 'ConfirmCapture':
     case 'StopProxy':
     case 'Restore':

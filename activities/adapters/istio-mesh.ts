@@ -2,7 +2,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
-import type { ConnectedProxy, MeshPort, ProxyQuery } from '../ports/mesh-port.ts';
+import type { ConnectedProxy, EndpointQuery, MeshPort, ProxyQuery } from '../ports/mesh-port.ts';
 import { IstiodDebug, type IstiodPod } from './istiod-debug.ts';
 import { isGivenOut, readSyncStatus } from './istiod-answers.ts';
 
@@ -26,9 +26,9 @@ export class IstioMesh implements MeshPort {
     );
   }
 
-  async isEndpointGivenOut(namespace: string, address: string): Promise<boolean> {
+  async isEndpointGivenOut(endpoint: EndpointQuery): Promise<boolean> {
     const answers = await this.#askAll('/debug/endpointShardz');
-    return answers.some(({ body }) => isGivenOut(body, namespace, address));
+    return answers.some(({ body }) => isGivenOut(body, endpoint));
   }
 
   /** Every istiod of every revision; one that cannot be read means no proof. */

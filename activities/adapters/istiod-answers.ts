@@ -1,5 +1,6 @@
 /** Parsers of istiod's debug answers. */
-import type { ConnectedProxy } from '../ports/mesh-port.ts';
+import type { ConnectedProxy, EndpointQuery } from '../ports/mesh-port.ts';
+import { machineLabel } from '../render/names.ts';
 
 type SyncStatus = Pick<ConnectedProxy, 'version' | 'unacknowledged' | 'rejected'>;
 
@@ -64,8 +65,8 @@ type RawShards = Readonly<
 /** istiod's numbers of an endpoint's health. */
 const health = { unhealthy: 2, draining: 3, terminating: 4 } as const;
 
-/** `/debug/endpointShardz`: whether some service's endpoints hold this address and clients are told of it. */
-export function isGivenOut(body: unknown, namespace: string, address: string): boolean {
+/** `/debug/endpointShardz`: whether some service's endpoints hold this machine and clients are told of it. */
+export function isGivenOut(body: unknown, { namespace, machine, address }: EndpointQuery): boolean {
   return Object.values(body as RawShards)
     .flatMap((byNamespace) => Object.values(byNamespace))
     .flatMap(({ Shards = {} }) => Object.values(Shards))
@@ -73,6 +74,7 @@ export function isGivenOut(body: unknown, namespace: string, address: string): b
     .some(
       (endpoint) =>
         endpoint.Namespace === namespace &&
+        endpoint.Labels?.[machineLabel] === machine &&
         (endpoint.Address === address || (endpoint.Addresses ?? []).includes(address)) &&
         isOffered(endpoint),
     );

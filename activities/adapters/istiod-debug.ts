@@ -24,6 +24,11 @@ export interface IstiodPod {
   readonly revision: string;
 }
 
+/** The port-forward's socket; the client types it as one that may be a function. */
+interface Closeable {
+  close(): void;
+}
+
 export class IstiodDebug {
   readonly #client: KubernetesClient;
   readonly #forward: PortForward;
@@ -74,14 +79,14 @@ export class IstiodDebug {
 
   async #request(pod: string, path: string): Promise<string> {
     const [toPod, fromPod, complaints] = [new PassThrough(), new PassThrough(), new PassThrough()];
-    const forwarding: Promise<unknown> = this.#forward.portForward(
+    const forwarding = this.#forward.portForward(
       this.#istioNamespace,
       pod,
       [monitoringPort],
       fromPod,
       complaints,
       toPod,
-    );
+    ) as Promise<Closeable>;
     const socket = await within(connectTimeoutMs, forwarding);
     try {
       return await new Promise<string>((resolve, reject) => {
@@ -112,16 +117,22 @@ export class IstiodDebug {
         call.end();
       });
     } finally {
-      (socket as { close(): void }).close();
+      socket.close();
     }
   }
 }
 
-/** The client's own connection attempt has no time limit. */
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+/** The client's own connection attempt has no time limit; one that succeeds too late is closed then. */
+async function within(timeoutMs: number, work: Promise<Closeable>): Promise<Closeable> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
+      void work.then(
+        (socket) => {
+          socket.close();
+        },
+        () => undefined,
+      );
       reject(new Error(`no answer within ${timeoutMs / 1000} s`));
     }, timeoutMs);
   });

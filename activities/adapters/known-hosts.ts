@@ -43,10 +43,21 @@ function matchesHashed(hashed: string, name: string): boolean {
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash;
 }
 
+/** `*` and `?` as in a shell. Only the last `*` is ever tried again, so a hostile pattern costs no more than its length. */
 function matchesPattern(pattern: string, name: string): boolean {
-  const expression = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${expression}$`).test(name);
+  let [at, position] = [0, 0];
+  let star: { readonly at: number; position: number } | undefined;
+  while (position < name.length) {
+    if (pattern[at] === '*') {
+      star = { at, position };
+      at += 1;
+    } else if (at < pattern.length && (pattern[at] === '?' || pattern[at] === name[position])) {
+      at += 1;
+      position += 1;
+    } else if (star) {
+      star.position += 1;
+      [at, position] = [star.at + 1, star.position];
+    } else return false;
+  }
+  return /^\**$/.test(pattern.slice(at));
 }

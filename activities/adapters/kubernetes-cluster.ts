@@ -114,11 +114,13 @@ export class KubernetesCluster implements ClusterPort {
   async isServiceAccountUsed(namespace: string, serviceAccount: string): Promise<boolean> {
     return await asClusterFailure(`Users of ServiceAccount ${namespace}/${serviceAccount}`, async () => {
       const fieldSelector = `spec.serviceAccountName=${serviceAccount}`;
-      const [pods, groups] = await Promise.all([
+      const [pods, ...lists] = await Promise.all([
         this.#client.core.listNamespacedPod({ namespace, fieldSelector, limit: 1 }),
-        this.#client.objects.list<KubernetesObject>('networking.istio.io/v1', 'WorkloadGroup', namespace),
+        ...accountKinds.map(([apiVersion, kind]) =>
+          this.#client.objects.list<KubernetesObject>(apiVersion, kind, namespace),
+        ),
       ]);
-      const names = groups.items.map(({ spec }) => (spec as GroupAccount | undefined)?.template?.serviceAccount);
+      const names = lists.flatMap(({ items }) => items.map(({ spec }) => accountOf(spec as NamesAccount | undefined)));
       return pods.items.length > 0 || names.includes(serviceAccount);
     });
   }
@@ -194,9 +196,31 @@ interface Resource {
   };
   readonly spec?: unknown;
 }
-interface GroupAccount {
-  readonly template?: { readonly serviceAccount?: string };
+
+/** Whatever may name an account without a pod that runs: scaled to nothing, or waiting for its time. */
+const accountKinds = [
+  ['networking.istio.io/v1', 'WorkloadGroup'],
+  ['apps/v1', 'Deployment'],
+  ['apps/v1', 'StatefulSet'],
+  ['apps/v1', 'DaemonSet'],
+  ['batch/v1', 'Job'],
+  ['batch/v1', 'CronJob'],
+] as const;
+
+interface NamesAccount {
+  readonly template?: {
+    readonly serviceAccount?: string;
+    readonly spec?: { readonly serviceAccountName?: string };
+  };
+  readonly jobTemplate?: { readonly spec?: NamesAccount };
 }
+
+/** The account that a WorkloadGroup, a workload or a CronJob names. */
+function accountOf(spec: NamesAccount | undefined): string | undefined {
+  const { template } = spec?.jobTemplate?.spec ?? spec ?? {};
+  return template?.serviceAccount ?? template?.spec?.serviceAccountName;
+}
+
 interface Labelled {
   readonly metadata?: {
     readonly labels?: Readonly<Record<string, string>>;

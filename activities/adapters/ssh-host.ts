@@ -37,7 +37,7 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
       withConnection(host, signal, async (connection): Promise<MachineFacts> => {
         const result = await connection.exec(hostCommand(host.user, 'inspect', paths));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        return parseFacts(parseAnswer(result.stdout, host), connection.fingerprint);
+        return parseFacts(parseAnswer(result.stdout, host), connection.fingerprint, host.address);
       }),
 
     apply: (host, apply, signal) =>

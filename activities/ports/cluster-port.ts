@@ -101,7 +101,7 @@ export interface ClusterPort {
   remove(objects: readonly ObjectRef[]): Promise<readonly ObjectRef[]>;
   /** Names of machines that have objects of ours in this namespace's group, from the label `meshlift.dev/machine`. */
   listGroupMachines(namespace: string, workloadGroup: string): Promise<readonly string[]>;
-  /** Whether a pod runs as this account or a WorkloadGroup names it. */
+  /** Whether a pod runs as this account, or a workload or WorkloadGroup names it. */
   isServiceAccountUsed(namespace: string, serviceAccount: string): Promise<boolean>;
   /** A token of the service account for audience `istio-ca` (TokenRequest). Never leaves the activity. */
   issueToken(

@@ -34,6 +34,10 @@ export interface MachineFacts {
   readonly machineTime: string;
   /** IP addresses of the machine, loopback and link-local left out, in the order of `hostname -I`. */
   readonly addresses: readonly string[];
+  /** The one by which it is reached where that is its own, else its first, as Istio's start script would take. */
+  readonly ownAddress: string;
+  /** What its proxy registers with by the files that Meshlift wrote there; absent where it wrote none. */
+  readonly registeredAddress?: string;
   /** Installed version of the package `istio-sidecar`, absent when it is not installed. */
   readonly installedVersion?: string;
   readonly files: readonly FoundFile[];
@@ -96,24 +100,25 @@ export type HostChange =
       /** `user:group`. */
       readonly owner: string;
       readonly content: string;
-      /** `set`: root-cert.pem has two writers, so content counts as there when every certificate of it is. */
-      readonly compare?: 'bytes' | 'certificateSet' | 'presence';
+      /** `certificateSet`: root-cert.pem has two writers, so content counts as there when every certificate of it is. */
+      readonly compare?: 'bytes' | 'certificateSet';
     }
   /** The marked block in /etc/hosts. */
   | { readonly kind: 'WriteHostsBlock'; readonly lines: readonly string[] }
   /**
-   * Enables and starts the unit; its drop-in captures traffic once 15021 answers. Arms the dead-man timer first: without
-   * `ConfirmCapture` within `deadManSeconds` the machine goes back to what stood before. Changes nothing where the unit runs and
-   * `restartIfInvocationId` does not name its present run.
+   * Starts the unit; its drop-in captures traffic once 15021 answers. Arms the dead-man timer first: without `ConfirmCapture`
+   * within `deadManSeconds` the machine goes back to what stood before. Changes nothing where the unit runs captured.
    */
   | {
       readonly kind: 'StartProxy';
       readonly deadManSeconds: number;
       /** How long the proxy may take until 15021 answers; default 150. Past it everything is put back at once: `ProxyNotReady`. */
       readonly readySeconds?: number;
-      readonly restartIfInvocationId?: string;
     }
-  /** Disarms the dead-man timer; sent over a new connection, which proves that SSH still works. */
+  /**
+   * Disarms the dead-man timer and enables the unit; sent over a new connection, which proves that SSH still works. Where
+   * something that answered on the machine before does not any more, everything is put back at once: `CaptureBrokeTraffic`.
+   */
   | { readonly kind: 'ConfirmCapture' }
   /** Capture off first, then stop and disable the unit: plaintext callers never notice. */
   | { readonly kind: 'StopProxy' }
@@ -142,7 +147,7 @@ export interface HostApplyResult {
 
 /**
  * Failure types: `HostUnreachable`, `HostKeyMismatch`, `HostAuthRejected`, `CredentialMissing`, `SudoRefused`, `HostCommandFailed`,
- * `FenceTooLow`, `HostBusy`, `HostDiskFull`, `ProxyNotReady`.
+ * `FenceTooLow`, `HostBusy`, `HostDiskFull`, `ProxyNotReady`, `CaptureBrokeTraffic`.
  */
 export interface HostPort {
   /** Reads everything Meshlift knows of a machine in one exec; writes nothing. `paths` are the files to digest. */

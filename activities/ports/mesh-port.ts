@@ -6,6 +6,14 @@ export interface ProxyQuery {
   readonly name: string;
 }
 
+/** The endpoint that a machine registered; others may have made some of the same address. */
+export interface EndpointQuery {
+  readonly namespace: string;
+  /** Value of the endpoint's label `meshlift.dev/machine`. */
+  readonly machine: string;
+  readonly address: string;
+}
+
 /** A proxy as one istiod knows it, from `/debug/syncz`. */
 export interface ConnectedProxy {
   readonly istiodPod: string;
@@ -22,6 +30,6 @@ export interface ConnectedProxy {
 export interface MeshPort {
   /** Every istiod's answer for one proxy; empty when it is connected to none. */
   readProxy(query: ProxyQuery): Promise<readonly ConnectedProxy[]>;
-  /** Whether any istiod still gives this address out as an endpoint (`/debug/endpointShardz`), draining ones left out. */
-  isEndpointGivenOut(namespace: string, address: string): Promise<boolean>;
+  /** Whether any istiod still gives the machine's endpoint out (`/debug/endpointShardz`), a draining one left out. */
+  isEndpointGivenOut(endpoint: EndpointQuery): Promise<boolean>;
 }

@@ -9,5 +9,5 @@ export interface FoundPackage {
 /** Failure types: `PackageMissing`, `PackageChecksumWrong`, `PackageSourceUnreachable`. */
 export interface PackagePort {
   /** The package of this version for a format and architecture, checksum verified, in a local file. */
-  find(version: string, format: 'deb' | 'rpm', architecture: string): Promise<FoundPackage>;
+  find(version: string, format: 'deb' | 'rpm', architecture: string, signal?: AbortSignal): Promise<FoundPackage>;
 }

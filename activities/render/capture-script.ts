@@ -40,8 +40,17 @@ can_use() {
 # pilot-agent takes the legacy tables where they exist, and looking for them creates them: without a choice that is kept, it
 # would redirect in one flavour and clean up in the other.
 choose_flavour() {
-  if [ -s "$state/iptables" ]; then
-    read -r flavour <"$state/iptables"
+  known=
+  if [ -s "$state/iptables" ]; then read -r known <"$state/iptables"; fi
+  # An upgrade of the system may have taken the flavour away; asked only where rules are about to be made.
+  case "$known $1" in
+    ' '*) still= ;;
+    'plain on') if can_use iptables; then still=yes; else still=; fi ;;
+    *' on') if can_use "iptables-$known"; then still=yes; else still=; fi ;;
+    *) still=yes ;;
+  esac
+  if [ -n "$still" ]; then
+    flavour="$known"
   elif [ "$(iptables-legacy-save 2>/dev/null | wc -l)" -ge 3 ] && can_use iptables-legacy; then
     flavour=legacy
   elif can_use iptables-nft; then
@@ -51,7 +60,7 @@ choose_flavour() {
   else
     flavour=plain
   fi
-  if [ ! -s "$state/iptables" ]; then echo "$flavour" >"$state/iptables"; fi
+  if [ "$flavour" != "$known" ]; then echo "$flavour" >"$state/iptables"; fi
   suffix=
   if [ "$flavour" != plain ]; then
     suffix="-$flavour"
@@ -179,7 +188,7 @@ off() {
 }
 
 load_environment
-choose_flavour
+choose_flavour "$1"
 case "$1" in
   on)
     add_helpers && wait_until_ready && redirect && exit 0

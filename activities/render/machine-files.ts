@@ -25,7 +25,7 @@ export interface RenderInput {
   readonly request: OnboardMachine;
   /** Facts in which the control plane, its ConfigMaps and the root certificate were found. */
   readonly cluster: ClusterFacts & Required<Pick<ClusterFacts, 'revision' | 'meshConfig' | 'rootCertificate'>>;
-  readonly machine: Pick<MachineFacts, 'hostname' | 'addresses' | 'sshdPorts'>;
+  readonly machine: Pick<MachineFacts, 'hostname' | 'addresses' | 'ownAddress' | 'registeredAddress' | 'sshdPorts'>;
 }
 
 export interface RenderedMachine {
@@ -50,7 +50,7 @@ export function renderMachineFiles({ request, cluster, machine }: RenderInput): 
   const { istioNamespace = 'istio-system', revision, clusterId = 'Kubernetes' } = cluster;
   const place = { group, revision: revision.name, istioNamespace };
   const mesh = renderMeshConfig({ ...place, machine: request.name, clusterId, meshConfig: cluster.meshConfig });
-  const address = registeredAddress(request, machine.addresses);
+  const address = addressOf(request, machine);
   const clusterEnv = renderClusterEnv({
     ...place,
     address,
@@ -82,8 +82,10 @@ export function renderMachineFiles({ request, cluster, machine }: RenderInput): 
   };
 }
 
-/** As asked, else the address by which it is reached where that is its own, else its first, as Istio's start script would take. */
-function registeredAddress({ addressing, host }: OnboardMachine, addresses: readonly string[]): string {
-  if (addressing?.ip !== undefined) return addressing.ip;
-  return addresses.includes(host.address) ? host.address : (addresses[0] ?? host.address);
+/** As asked, else the one that it has registered with where that is still its own, else the one to take. */
+function addressOf(
+  { addressing }: OnboardMachine,
+  { addresses, ownAddress, registeredAddress = '' }: RenderInput['machine'],
+): string {
+  return addressing?.ip ?? (addresses.includes(registeredAddress) ? registeredAddress : ownAddress);
 }

@@ -4,8 +4,9 @@ import { groupLabel, groupLabelValue, machineLabel, machineObjectName, managedBy
 import type { Group } from './workload-group.ts';
 
 /**
- * In the order in which they are applied: the group first, because an account that no group names may be removed. A WorkloadGroup or ServiceAccount that someone else made is left alone; one of ours
- * is named again, so that a concurrent offboarding of the group's last machine cannot leave this one without it.
+ * In the order in which they are applied. The machine's own come first: whoever removes the group as its last machine sees by them
+ * that it is not. Then the group, because an account that no group names may be removed. A WorkloadGroup or ServiceAccount that
+ * someone else made is left alone; one of ours is named again.
  */
 export function renderObjects(
   machine: string,
@@ -16,10 +17,10 @@ export function renderObjects(
     ({ kind, metadata }) => kind === 'ServiceAccount' && metadata.name === group.serviceAccount,
   );
   return [
-    ...(cluster.workloadGroup !== undefined && !cluster.workloadGroup.isOurs ? [] : [workloadGroup(group)]),
-    ...(cluster.serviceAccountExists && !isOurAccount ? [] : [serviceAccount(group)]),
     peerAuthentication(machine, group),
     sidecar(machine, group),
+    ...(cluster.workloadGroup !== undefined && !cluster.workloadGroup.isOurs ? [] : [workloadGroup(group)]),
+    ...(cluster.serviceAccountExists && !isOurAccount ? [] : [serviceAccount(group)]),
   ];
 }
 

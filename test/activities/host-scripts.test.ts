@@ -1,12 +1,24 @@
 /** The parts of the machine's scripts that need no machine, under every shell that may be its sh. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
+import { renderCaptureScript } from '../../activities/render/capture-script.ts';
 import { runShell, type ShellName } from '../support/shells.ts';
 
 const library = ['common', 'journal', 'changes'].map(readScript).join('\n');
@@ -102,5 +114,165 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
     expect(readFileSync(at('etc/kept'), 'utf8')).toBe('before\n');
     expect(() => statSync(at('state'))).toThrow('ENOENT');
     await expect(runShell(shell, undo)).rejects.toThrow('nothing to undo');
+  });
+
+  describe('with tools of its own', () => {
+    /** A tool that stands before the machine's; it writes its arguments to `called`. */
+    const tool = (name: string, body: string): void => {
+      mkdirSync(at('bin'), { recursive: true });
+      writeFileSync(at('bin', name), `#!/bin/sh\necho "${name} $*" >>${quote(at('called'))}\n${body}\n`, {
+        mode: 0o755,
+      });
+    };
+    /** busybox takes its own applets before anything of PATH, but not before functions. */
+    const preferTools = (): string => {
+      const plain = existsSync(at('bin')) ? readdirSync(at('bin')).filter((name) => /^[a-z]+$/.test(name)) : [];
+      const functions = plain.map((name) => `${name}() { ${quote(at('bin', name))} "$@"; }`);
+      return [...functions, `PATH=${quote(at('bin'))}:$PATH`].join('\n');
+    };
+    const called = (): string => (existsSync(at('called')) ? readFileSync(at('called'), 'utf8') : '');
+    const withTools = (names: readonly string[], snippet: string): Promise<string> =>
+      runShell(
+        shell,
+        `${preferTools()} STATE=${quote(at('state'))} RUN=${quote(at('run'))} STAGE=${quote(at('stage'))}
+${names.map(readScript).join('\n')}\n${snippet}`,
+      );
+    const applying = (snippet: string): Promise<string> =>
+      withTools(['common', 'journal', 'changes', 'package', 'proxy'], `open_journal\n${snippet}`);
+    const undo = (environment = ''): Promise<string> =>
+      runShell(
+        shell,
+        `${preferTools()} STATE=${quote(at('state'))} RUN=${quote(at('run'))} ${environment}
+export PATH STATE RUN MESHLIFT_TRIES\n${readScript('undo')}`,
+      );
+    const journal = (...entries: readonly string[]): void => {
+      mkdirSync(at('state', 'before'), { recursive: true });
+      put('state/journal', entries.map((entry, index) => `${index + 1}\t${entry}\n`).join(''));
+    };
+
+    test('an undo waits for a package manager that is at work, and goes on where it stopped', async () => {
+      tool('systemctl', 'exit 0');
+      tool('dpkg-query', 'exit 0');
+      tool('dpkg', `echo 'dpkg: error: dpkg frontend lock was locked by another process' >&2; exit 2`);
+      journal('package\tistio-sidecar');
+      await expect(undo('MESHLIFT_TRIES=2')).rejects.toMatchObject({ code: 72 });
+      expect(called().match(/dpkg --purge/g)).toHaveLength(2);
+      tool('dpkg', 'exit 0');
+      await undo();
+      expect(existsSync(at('state'))).toBe(false);
+    });
+
+    test('an undo that the package manager refuses for good fails at once', async () => {
+      tool('dpkg-query', 'exit 0');
+      tool('dpkg', `echo 'dpkg: error processing package' >&2; exit 1`);
+      journal('package\tistio-sidecar');
+      await expect(undo()).rejects.toMatchObject({ code: 1 });
+      expect(called().match(/dpkg --purge/g)).toHaveLength(1);
+    });
+
+    test('an undo takes away what a killed write left beside its file', async () => {
+      journal(`file\t${at('etc/token')}`, `hosts\t${at('etc/hosts')}`);
+      for (const name of ['etc/hosts', 'state/before/2']) put(name, 'localhost\n');
+      for (const name of ['etc/.token.meshlift', 'etc/.hosts.meshlift']) put(name, 'secret');
+      await undo();
+      expect(readdirSync(at('etc'))).toEqual(['hosts']);
+    });
+
+    const units: readonly (readonly [before: string, verb: string])[] = [
+      ['enabled inactive', 'enable'],
+      ['disabled inactive', 'disable'],
+      ['unknown inactive', 'disable'],
+    ];
+    test.each(units)('a unit that was %s ends %sd', async (before, verb) => {
+      tool('systemctl', `case "$1" in show) echo LoadState=loaded ;; esac`);
+      journal('unit\tistio.service');
+      put('state/before/1', `${before}\n`);
+      await undo();
+      expect(called()).toContain(`systemctl ${verb} --quiet istio.service`);
+      expect(called()).toContain('systemctl stop istio.service');
+    });
+
+    test('another version of the package that Meshlift did not install is not replaced', async () => {
+      tool('dpkg-query', String.raw`printf 'hi \t1.29.2-1\n'`);
+      put('stage/0', 'package');
+      const install = `install_package 0 istio-sidecar 1.30.0 ab istio-sidecar-1.30.0.deb`;
+      await expect(applying(install)).rejects.toMatchObject({
+        code: 70,
+        stderr: expect.stringContaining('istio-sidecar 1.29.2-1 is installed') as unknown,
+      });
+      expect(readFileSync(at('state/journal'), 'utf8')).toBe('');
+      await expect(applying(`record package istio-sidecar; ${install}`)).rejects.toMatchObject({
+        stderr: expect.stringContaining('did not arrive whole') as unknown,
+      });
+      tool('dpkg-query', String.raw`printf 'hi \t1.30.0-1\n'`);
+      await applying(install);
+    });
+
+    test('what answered before is looked at three times, and its loss takes the redirection back at once', async () => {
+      mkdirSync(at('state/bin'), { recursive: true });
+      put('state/bin/dead-man', `echo "dead-man $*" >>${quote(at('called'))}`);
+      tool('sleep', '');
+      put('run/answering', '127.0.0.1 1\n');
+      await expect(applying('require_what_answered')).rejects.toMatchObject({
+        code: 75,
+        stderr: expect.stringContaining('port 1 on 127.0.0.1 does not answer any more') as unknown,
+      });
+      expect(called()).toBe('sleep 1\nsleep 1\ndead-man now\n');
+      put('run/answering', '');
+      await applying('require_what_answered');
+    });
+
+    test('a flavour of iptables that the machine lost is chosen anew, where rules are about to be made', async () => {
+      const script = renderCaptureScript().replace('state=/var/lib/meshlift', `state=${quote(at('etc'))}`);
+      const [functions = ''] = script.split(/^load_environment$/m);
+      const choose = (verb: string): Promise<string> =>
+        runShell(shell, `${preferTools()}\n${functions}\nchoose_flavour ${verb}; echo "$flavour$suffix"`);
+      tool('iptables-legacy-save', 'exit 1');
+      tool('iptables-legacy', 'exit 1');
+      tool('iptables-nft', 'exit 0');
+      put('etc/iptables', 'legacy\n');
+      expect(await choose('off')).toBe('legacy-legacy\n');
+      expect(readFileSync(at('etc/iptables'), 'utf8')).toBe('legacy\n');
+      expect(await choose('on')).toBe('nft-nft\n');
+      expect(readFileSync(at('etc/iptables'), 'utf8')).toBe('nft\n');
+      expect(await choose('on')).toBe('nft-nft\n');
+      rmSync(at('etc/iptables'));
+      expect(await choose('status')).toBe('nft-nft\n');
+    });
+
+    test('confirmation and dead man never both win', async () => {
+      tool('systemctl', '');
+      mkdirSync(at('state/bin'), { recursive: true });
+      writeFileSync(at('state/bin/capture'), `#!/bin/sh\necho "capture $*" >>${quote(at('called'))}\n`, {
+        mode: 0o755,
+      });
+      const disarm = 'if disarm_dead_man; then echo confirmed; else echo ran out; fi';
+      const deadMan = (...args: readonly string[]): Promise<string> =>
+        runShell(
+          shell,
+          `${preferTools()}\n${readScript('dead-man')
+            .replaceAll('/run/meshlift', at('run'))
+            .replaceAll('/var/lib/meshlift', at('state'))}`,
+          args,
+        );
+      expect(await applying(disarm)).toBe('confirmed\n');
+      put('run/dead-man', '0\n');
+      expect(await applying(disarm)).toBe('confirmed\n');
+      await deadMan();
+      await deadMan('now');
+      expect(called()).toBe('');
+      put('run/dead-man', '0\n');
+      await deadMan();
+      expect(called()).toContain('capture off');
+      expect(await applying(disarm)).toBe('ran out\n');
+      // Killed while it put things back: its next run does that to the end.
+      rmSync(at('called'));
+      rmSync(at('state/dead-man-fired'));
+      put('run/dead-man.firing', '0\n');
+      expect(await applying(disarm)).toBe('ran out\n');
+      await deadMan();
+      expect(called()).toContain('capture off');
+      expect(existsSync(at('run/dead-man.firing'))).toBe(false);
+    });
   });
 });

@@ -115,7 +115,7 @@ const render = async (workloadGroup: string, facts: ClusterFacts): Promise<Rende
   await clusterActivities({ cluster, packages: {} as PackagePort }).renderMachine({
     request: request(workloadGroup),
     cluster: facts,
-    machine: { hostname: 'vm-1', addresses: [address], sshdPorts },
+    machine: { hostname: 'vm-1', addresses: [address], ownAddress: address, sshdPorts },
   });
 
 /** Runs istioctl as the README's reader would; hands back its files. */

@@ -55,8 +55,9 @@ describe('the state of a proxy', () => {
 });
 
 describe('an endpoint', () => {
+  const label = { 'meshlift.dev/machine': 'orders-1' };
   const endpoint = {
-    Labels: { app: 'orders' },
+    Labels: { app: 'orders', ...label },
     Addresses: ['10.245.0.11'],
     Namespace: 'shop',
     HealthStatus: 1,
@@ -69,15 +70,19 @@ describe('an endpoint', () => {
   const rows: readonly (readonly [string, object, boolean])[] = [
     ['that is healthy is given out', {}, true],
     ['of another address is not this one', { Addresses: ['10.245.0.12'] }, false],
+    ['of another machine is not this one', { Labels: { 'meshlift.dev/machine': 'orders-2' } }, false],
+    ['that someone made by hand is not this one', { Labels: { app: 'orders' } }, false],
     ['of another namespace is not this one', { Namespace: 'bank' }, false],
-    ['with the draining label is not given out', { Labels: { 'istio.io/draining': 'x' } }, false],
-    ['with an empty draining label is given out', { Labels: { 'istio.io/draining': '' } }, true],
+    ['with the draining label is not given out', { Labels: { ...label, 'istio.io/draining': 'x' } }, false],
+    ['with an empty draining label is given out', { Labels: { ...label, 'istio.io/draining': '' } }, true],
     ['that is unhealthy is given out where clients are told of those', { HealthStatus: 2 }, true],
     ['that is unhealthy is else not given out', { HealthStatus: 2, SendUnhealthyEndpoints: false }, false],
     ['that drains or terminates is not given out', { HealthStatus: 4 }, false],
     ['of an older istiod has one address', { Addresses: null, Address: '10.245.0.11' }, true],
   ];
   test.each(rows)('%s', (_, changes, expected) => {
-    expect(isGivenOut(shards(changes), 'shop', '10.245.0.11')).toBe(expected);
+    expect(isGivenOut(shards(changes), { namespace: 'shop', machine: 'orders-1', address: '10.245.0.11' })).toBe(
+      expected,
+    );
   });
 });

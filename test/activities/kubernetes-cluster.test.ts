@@ -18,6 +18,8 @@ const options = { istioNamespace: 'istio-system', meshliftNamespace: 'meshlift-s
 
 jest.setTimeout(60_000);
 
+const container = { name: 'a', image: 'a' };
+
 let kubeConfig: KubeConfig;
 let namespace: TestNamespace;
 let cluster: KubernetesCluster;
@@ -92,10 +94,10 @@ describe('objects', () => {
     const first = await objectsOf('vm-1');
     const applied = await activities.applyObjects({ objects: first });
     expect(applied.map(({ ref, result }) => `${ref.kind} ${result}`)).toEqual([
-      'WorkloadGroup created',
-      'ServiceAccount created',
       'PeerAuthentication created',
       'Sidecar created',
+      'WorkloadGroup created',
+      'ServiceAccount created',
     ]);
     const again = await objectsOf('vm-1');
     expect(again).toEqual(first);
@@ -111,7 +113,7 @@ describe('objects', () => {
     const leave = async (machine: string): Promise<readonly string[]> => {
       const own = (await objectsOf(machine)).filter(({ metadata }) => metadata.name === `meshlift-${machine}`);
       const removed = await activities.removeObjects({ objects: own.map(refOf) });
-      const shared = await activities.removeGroupIfUnused({ ...query(machine), machine });
+      const shared = await activities.removeGroupIfUnused({ ...query(machine), machine, serviceAccount: 'orders' });
       return [...removed, ...shared].map(({ kind, name }) => `${kind} ${name}`);
     };
     expect(await leave('vm-1')).toEqual(['PeerAuthentication meshlift-vm-1', 'Sidecar meshlift-vm-1']);
@@ -122,6 +124,52 @@ describe('objects', () => {
       'ServiceAccount orders',
     ]);
     expect(await leave('vm-2')).toEqual([]);
+  });
+
+  test('a machine that joins while the last one leaves keeps its group and account', async () => {
+    await activities.applyObjects({ objects: await objectsOf('vm-1') });
+    const joining = await objectsOf('vm-2');
+    const own = (await objectsOf('vm-1')).filter(({ metadata }) => metadata.name === 'meshlift-vm-1');
+    await activities.removeObjects({ objects: own.map(refOf) });
+    // Between the first look at the others and the removal.
+    const racing = Object.assign(Object.create(cluster) as KubernetesCluster, {
+      remove: async (objects: readonly ObjectRef[]) => {
+        await cluster.apply(joining.slice(0, 1));
+        return await cluster.remove(objects);
+      },
+    });
+    racing.readFacts = (asked) => cluster.readFacts(asked);
+    racing.apply = (objects) => cluster.apply(objects);
+    racing.listGroupMachines = (...asked) => cluster.listGroupMachines(...asked);
+    const leaving = clusterActivities({ cluster: racing, packages: {} as PackagePort });
+    const input = { ...query('vm-1'), serviceAccount: 'orders' };
+    expect(await leaving.removeGroupIfUnused(input)).toEqual([]);
+    expect(await kubectl('get', 'workloadgroup/orders', 'serviceaccount/orders', '-n', namespace.name)).toMatchObject({
+      items: [{ kind: 'WorkloadGroup' }, { kind: 'ServiceAccount' }],
+    });
+    const left = (await objectsOf('vm-2')).filter(({ metadata }) => metadata.name === 'meshlift-vm-2');
+    await activities.removeObjects({ objects: left.map(refOf) });
+    expect((await activities.removeGroupIfUnused({ ...query('vm-2'), serviceAccount: 'orders' })).length).toBe(2);
+  });
+
+  test('an account that a workload names stays, also where none of its pods runs', async () => {
+    await activities.applyObjects({ objects: await objectsOf('vm-1') });
+    const spec = { selector: { matchLabels: { app: 'a' } }, replicas: 0 };
+    const template = {
+      metadata: { labels: { app: 'a' } },
+      spec: { serviceAccountName: 'orders', containers: [container] },
+    };
+    const deployment = {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'a', namespace: namespace.name },
+    };
+    await cluster.apply([{ ...deployment, spec: { ...spec, template } }]);
+    const own = (await objectsOf('vm-1')).filter(({ metadata }) => metadata.name === 'meshlift-vm-1');
+    await activities.removeObjects({ objects: own.map(refOf) });
+    const removed = await activities.removeGroupIfUnused({ ...query('vm-1'), serviceAccount: 'orders' });
+    expect(removed.map(({ kind }) => kind)).toEqual(['WorkloadGroup']);
+    await command('kubectl', 'delete', 'deployment/a', 'serviceaccount/orders', '-n', namespace.name);
   });
 
   test('of someone else stay: they are neither ours to remove nor to overwrite', async () => {
@@ -152,7 +200,7 @@ describe('a registered machine', () => {
         metadata: {
           name: `entries-${address}`,
           namespace: namespace.name,
-          labels: { app: 'entries' },
+          labels: { app: 'entries', 'meshlift.dev/machine': 'vm-1' },
           annotations: {
             'istio.io/autoRegistrationGroup': 'entries',
             'istio.io/connectedAt': connectedAt,
@@ -175,7 +223,8 @@ describe('a registered machine', () => {
     throw new Error('Not true within 15 s');
   };
   const isGivenOut = async (): Promise<boolean> =>
-    (await failureOf(mesh.verifyNotGivenOut({ namespace: namespace.name, address }))).type === 'EndpointGivenOut';
+    (await failureOf(mesh.verifyNotGivenOut({ namespace: namespace.name, machine: 'vm-1', address }))).type ===
+    'EndpointGivenOut';
 
   test('is registered, and healthy where its group has no probe', async () => {
     expect(await activities.verifyRegistered(entry())).toMatchObject({
@@ -217,7 +266,10 @@ describe('a registered machine', () => {
     await eventually(async () => !(await isGivenOut()));
     expect(await activities.drainWorkloadEntry({ ...entry(), value: null })).toBe(true);
     await eventually(isGivenOut);
-    expect((await activities.verifyRegistered(entry())).labels).toEqual({ app: 'entries' });
+    expect((await activities.verifyRegistered(entry())).labels).toEqual({
+      app: 'entries',
+      'meshlift.dev/machine': 'vm-1',
+    });
     expect((await activities.removeWorkloadEntry(entry())).map(({ name }) => name)).toEqual([`entries-${address}`]);
     await eventually(async () => !(await isGivenOut()));
     expect(await activities.drainWorkloadEntry({ ...entry(), value: 'x' })).toBe(false);
@@ -255,7 +307,9 @@ describe('istiod’s evidence of a proxy', () => {
 
   test('no istiod to ask is no proof', async () => {
     const elsewhere = meshActivities({ mesh: new IstioMesh(kubeConfig, { istioNamespace: namespace.name }) });
-    const unproven = await failureOf(elsewhere.verifyNotGivenOut({ namespace: namespace.name, address: '10.0.0.1' }));
+    const unproven = await failureOf(
+      elsewhere.verifyNotGivenOut({ namespace: namespace.name, machine: 'vm-1', address: '10.0.0.1' }),
+    );
     expect(unproven).toMatchObject({ type: 'EvidenceUnavailable', nonRetryable: false });
   });
 });

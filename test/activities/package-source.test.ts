@@ -31,8 +31,8 @@ beforeAll(async () => {
   writeFileSync(join(packages, 'istio-sidecar_1.30.1_amd64.deb.sha256'), sha256('as it was built'));
   writeFileSync(join(packages, 'istio-sidecar_1.30.2_amd64.deb'), 'without a digest');
   server = createServer((request, response) => {
-    const file = basename(request.url ?? '');
-    served.push(file);
+    served.push(basename(request.url ?? ''));
+    const file = basename(request.url ?? '').replace(/\?.*/, '');
     if (file.includes('9.9.9')) response.writeHead(503).end();
     else if (readdirSync(packages).includes(file)) response.end(readFileSync(join(packages, file)));
     else response.writeHead(404).end();
@@ -74,6 +74,22 @@ describe.each([
       nonRetryable: true,
       message: missing,
     });
+  });
+});
+
+test('no message tells what stands in a query or before an @, and the digest stands beside the file, not the query', async () => {
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const from = (source: string): PackageSource => new PackageSource({ source, cacheDirectory: join(scratch, 'cache') });
+  served.length = 0;
+  const template = `http://${at}/istio-sidecar_{version}_{arch}.deb?token=s3cret`;
+  for (const version of ['1.29.0', '1.30.1', '9.9.9']) {
+    const message = expect.not.stringContaining('s3cret') as unknown;
+    await expect(from(template).find(version, 'deb', 'amd64')).rejects.toMatchObject({ message });
+  }
+  expect(served).toContain('istio-sidecar_1.30.1_amd64.deb.sha256?token=s3cret');
+  await expect(from(template.replace('//', '//me:s3cret@')).find('1.30.0', 'deb', 'amd64')).rejects.toMatchObject({
+    type: 'PackageSourceUnreachable',
+    message: expect.not.stringContaining('s3cret') as unknown,
   });
 });
 

@@ -288,6 +288,48 @@ describe('the proxy', () => {
     await apply('confirmCapture', [{ kind: 'ConfirmCapture' }]);
   });
 
+  test('is put back at once when something that answered before does not any more', async () => {
+    await prepare(istiodAddress());
+    await apply('startProxy', [start(60)]);
+    await onMachine(machine, 'echo "127.0.0.1 1" >>/run/meshlift/answering');
+    expect(await typeOf(apply('confirmCapture', [{ kind: 'ConfirmCapture' }]))).toBe('CaptureBrokeTraffic');
+    expect(await port.inspect(host, [], live())).toMatchObject({
+      isCaptured: false,
+      unit: { activeState: 'inactive', enabled: false },
+      journal: { deadManArmed: false },
+    });
+  });
+
+  test('uses no identity of an earlier life of a machine that had the package, and gives it back', async () => {
+    const deb = '/var/lib/meshlift/packages/*.deb';
+    const certs = '/etc/certs';
+    await apply('installPackage-1.30.0', [packageChange()]);
+    await onMachine(machine, `cp ${deb} /root/earlier.deb`);
+    await apply('restore', [{ kind: 'Restore' }]);
+    fence += 1;
+    try {
+      await onMachine(machine, `dpkg -i /root/earlier.deb && systemctl enable istio 2>&1`);
+      await onMachine(machine, `for f in key cert-chain; do echo earlier >${certs}/$f.pem; done`);
+      await onMachine(machine, `chown -R istio-proxy:istio-proxy ${certs}`);
+      const before = await snapshot(machine);
+      await prepare(istiodAddress());
+      await apply('startProxy', [start(60)]);
+      await apply('confirmCapture', [{ kind: 'ConfirmCapture' }]);
+      const { proxy, registeredAddress } = await port.inspect(host, [], live());
+      expect(proxy.spiffeId).toBe(`spiffe://cluster.local/ns/${namespace.name}/sa/default`);
+      expect(registeredAddress).toBe(machine.address);
+      await apply('stopProxy', [{ kind: 'StopProxy' }]);
+      await apply('restore', [{ kind: 'Restore' }]);
+      expect(difference(before, await snapshot(machine))).toEqual([]);
+    } finally {
+      const paths = `/root/earlier.deb ${certs} /etc/istio /var/lib/istio /var/log/istio`;
+      await onMachine(
+        machine,
+        `systemctl disable istio; dpkg --purge istio-sidecar; rm -rf ${paths}; userdel istio-proxy; groupdel istio-proxy; true`,
+      );
+    }
+  });
+
   test('is put back at once when it does not become ready', async () => {
     await prepare('10.245.0.254');
     const change = { ...start(60), readySeconds: 4 } as HostChange;

@@ -9,7 +9,7 @@ import { type HostAnswer, parseApplyResult, parseFacts } from '../../activities/
 const inMesh = JSON.parse(
   readFileSync(join(import.meta.dirname, '..', 'fixtures', 'host', 'inspect-in-mesh.json'), 'utf8'),
 ) as HostAnswer;
-const facts = (changes: HostAnswer = {}) => parseFacts({ ...inMesh, ...changes }, 'SHA256:key');
+const facts = (changes: HostAnswer = {}) => parseFacts({ ...inMesh, ...changes }, 'SHA256:key', '10.245.0.11');
 
 describe('the facts of a machine in the mesh', () => {
   test('say what it is', () => {
@@ -58,7 +58,7 @@ describe('the facts of a machine in the mesh', () => {
 });
 
 test('a machine that answers next to nothing has empty facts, not wrong ones', () => {
-  expect(parseFacts({}, 'SHA256:key')).toMatchObject({
+  expect(parseFacts({}, 'SHA256:key', '10.245.0.11')).toMatchObject({
     packageFormat: 'unknown',
     hasSystemd: false,
     resolvesOwnHostname: false,
@@ -89,6 +89,21 @@ describe('single facts', () => {
   test('loopback and link-local addresses are left out', () => {
     const address = ['10.0.0.5', '169.254.1.1', 'fe80::1', '2001:db8::5', '127.0.0.1'];
     expect(facts({ address }).addresses).toEqual(['10.0.0.5', '2001:db8::5']);
+  });
+
+  const addresses: readonly (readonly [title: string, address: string[], own: string])[] = [
+    ['the address it is reached by, where that is its own', ['10.0.0.5', '10.245.0.11'], '10.245.0.11'],
+    ['its first address, where it is reached by another', ['10.0.0.5', '10.0.0.6'], '10.0.0.5'],
+    ['the address it is reached by, where it names none', [], '10.245.0.11'],
+  ];
+  test.each(addresses)('the address of a machine is %s', (_title, address, own) => {
+    expect(facts({ address }).ownAddress).toBe(own);
+  });
+
+  test('what a machine registered with is told by the files of Meshlift alone', () => {
+    const registeredAddress = ['10.0.0.9'];
+    expect(facts({ registeredAddress }).registeredAddress).toBe('10.0.0.9');
+    expect(facts({ registeredAddress, entries: ['0'] }).registeredAddress).toBeUndefined();
   });
 
   test('a kernel name of the architecture becomes the one of Debian', () => {

@@ -8,6 +8,7 @@ describe('a script that failed', () => {
     [71, 'meshlift: fence 1 is lower than 2\n', 'FenceTooLow', 'fence 1 is lower than 2'],
     [72, 'meshlift: another exec holds the lock\n', 'HostBusy', 'another exec holds the lock'],
     [74, 'noise\nmeshlift: the proxy is not ready\n', 'ProxyNotReady', 'the proxy is not ready'],
+    [75, 'meshlift: port 80 does not answer any more\n', 'CaptureBrokeTraffic', 'port 80 does not answer'],
     [70, 'cp: No space left on device\nmeshlift: cannot write /a\n', 'HostDiskFull', 'free some space'],
     [1, 'sudo: a password is required\n', 'SudoRefused', 'a password is required'],
     [1, 'ops is not in the sudoers file.\n', 'SudoRefused', 'without a password'],

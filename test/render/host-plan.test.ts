@@ -22,8 +22,8 @@ describe('the plan of an exec', () => {
   const rows: readonly (readonly [HostChange, string])[] = [
     [write('/etc/certs/a', 'x'), 'WriteFile\t0\t0600\tistio-proxy:istio-proxy\tbytes\t/etc/certs/a'],
     [{ kind: 'WriteHostsBlock', lines: ['10.0.0.1 istiod'] }, 'WriteHostsBlock\t0'],
-    [{ kind: 'StartProxy', deadManSeconds: 60 }, 'StartProxy\t60\t150\t-'],
-    [{ kind: 'StartProxy', deadManSeconds: 5, readySeconds: 9, restartIfInvocationId: 'ab' }, 'StartProxy\t5\t9\tab'],
+    [{ kind: 'StartProxy', deadManSeconds: 60 }, 'StartProxy\t60\t150'],
+    [{ kind: 'StartProxy', deadManSeconds: 5, readySeconds: 9 }, 'StartProxy\t5\t9'],
     [{ kind: 'ConfirmCapture' }, 'ConfirmCapture'],
     [{ kind: 'StopProxy' }, 'StopProxy'],
     [{ kind: 'Restore' }, 'Restore'],

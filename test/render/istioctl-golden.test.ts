@@ -54,7 +54,7 @@ describe.each(cases)('istioctl case $folder', ({ folder, revision, address, gate
       meshConfig: folder.startsWith('ip') ? read(folder, 'meshconfig.yaml') : 'defaultConfig: {}',
       rootCertificate: 'fake-CA-cert',
     },
-    machine: { hostname: 'vm-1', addresses: [address], sshdPorts: [22, 2222] },
+    machine: { hostname: 'vm-1', addresses: [address], ownAddress: address, sshdPorts: [22, 2222] },
   });
   const file = (path: string): string | undefined =>
     rendered.files.find((candidate) => candidate.path === path)?.content;

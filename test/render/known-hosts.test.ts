@@ -19,6 +19,9 @@ describe('known_hosts lines', () => {
     ['a name in other case', `Orders-1.Example.com ssh-ed25519 ${ed25519}`, 'orders-1.example.com', 22, true],
     ['a port of its own', `[10.0.0.5]:2222 ssh-ed25519 ${ed25519}`, '10.0.0.5', 2222, true],
     ['a wildcard', `*.example.com ssh-ed25519 ${ed25519}`, 'a.example.com', 22, true],
+    ['a character of any kind', `10.0.0.? ssh-ed25519 ${ed25519}`, '10.0.0.5', 22, true],
+    ['several wildcards', `*.ex*ple.* ssh-ed25519 ${ed25519}`, 'a.exale.example.com', 22, true],
+    ['a wildcard that leaves a rest', `*.example ssh-ed25519 ${ed25519}`, 'a.example.com', 22, false],
     ['a comment behind the key', `10.0.0.5 ssh-ed25519 ${ed25519} root@orders-1`, '10.0.0.5', 22, true],
     ['a hashed name', `${hashed('10.0.0.5')} ssh-ed25519 ${ed25519}`, '10.0.0.5', 22, true],
     ['a hashed name with a port', `${hashed('[10.0.0.5]:2222')} ssh-ed25519 ${ed25519}`, '10.0.0.5', 2222, true],
@@ -33,6 +36,14 @@ describe('known_hosts lines', () => {
 
   test.each(rows)('%s counts or does not', (_title, line, address, port, isKnown) => {
     expect(findKnownKeys(line, address, port).trusted).toEqual(isKnown ? [ed25519] : []);
+  });
+
+  test('a pattern that is all wildcards is answered at once', () => {
+    const name = 'a'.repeat(250);
+    const started = Date.now();
+    expect(findKnownKeys(`${'*a'.repeat(2_000)}b ssh-ed25519 ${ed25519}`, name, 22).trusted).toEqual([]);
+    expect(findKnownKeys(`${'*a'.repeat(200)}*b ssh-ed25519 ${ed25519}`, name, 22).trusted).toEqual([]);
+    expect(Date.now() - started).toBeLessThan(500);
   });
 
   test('all lines of a host count together, revoked keys apart', () => {

@@ -33,7 +33,12 @@ const cluster: RenderInput['cluster'] = {
   gateway: { ip: '10.245.0.2' },
   objects: [],
 };
-const machine = { hostname: 'orders-1', addresses: ['192.168.0.4', '10.245.0.11'], sshdPorts: [2222, 22] };
+const machine = {
+  hostname: 'orders-1',
+  addresses: ['192.168.0.4', '10.245.0.11'],
+  ownAddress: '10.245.0.11',
+  sshdPorts: [2222, 22],
+};
 
 const render = (changes: { request?: Partial<OnboardMachine>; cluster?: Partial<ClusterFacts> } = {}) =>
   renderMachineFiles({
@@ -77,12 +82,7 @@ describe('files', () => {
 
 describe('address', () => {
   const rows: readonly (readonly [string, Partial<OnboardMachine>, string])[] = [
-    ['the address it is reached by, where that is its own', {}, '10.245.0.11'],
-    [
-      'its first address, where it is reached by a name or through a NAT',
-      { host: { ...request.host, address: 'orders-1.example.org' } },
-      '192.168.0.4',
-    ],
+    ["the machine's own", {}, '10.245.0.11'],
     ['the address the request names', { addressing: { ip: '203.0.113.7', external: true } }, '203.0.113.7'],
   ];
   test.each(rows)('is %s', (_, changes, expected) => {
@@ -110,14 +110,14 @@ describe('hosts lines', () => {
 });
 
 describe('objects', () => {
-  test('a first machine brings the group and its account, labelled as ours', () => {
+  test('a first machine brings, after its own, the group and its account, labelled as ours', () => {
     expect(kinds(rendered.objects)).toEqual([
-      'WorkloadGroup shop/orders',
-      'ServiceAccount shop/orders',
       'PeerAuthentication shop/meshlift-orders-1',
       'Sidecar shop/meshlift-orders-1',
+      'WorkloadGroup shop/orders',
+      'ServiceAccount shop/orders',
     ]);
-    expect(rendered.objects[0]).toEqual({
+    expect(rendered.objects[2]).toEqual({
       apiVersion: 'networking.istio.io/v1',
       kind: 'WorkloadGroup',
       metadata: {
@@ -139,7 +139,7 @@ describe('objects', () => {
   });
 
   test('observe refuses nobody: PERMISSIVE, ALLOW_ANY, own namespace, and only this machine is selected', () => {
-    const [authentication, sidecar] = rendered.objects.slice(-2);
+    const [authentication, sidecar] = rendered.objects;
     expect(authentication?.spec).toEqual({
       selector: { matchLabels: { 'meshlift.dev/machine': 'orders-1' } },
       mtls: { mode: 'PERMISSIVE' },
@@ -185,6 +185,6 @@ describe('objects', () => {
         objects: [account],
       },
     });
-    expect(again.objects.slice(0, 2)).toEqual([expect.objectContaining({ kind: 'WorkloadGroup', spec }), account]);
+    expect(again.objects.slice(2)).toEqual([expect.objectContaining({ kind: 'WorkloadGroup', spec }), account]);
   });
 });

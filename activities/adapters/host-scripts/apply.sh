@@ -70,7 +70,7 @@ follow_plan() {
       InstallPackage) install_package "$a" "$b" "$c" "$d" "$e" ;;
       WriteFile) write_file "$a" "$b" "$c" "$d" "$e" ;;
       WriteHostsBlock) write_hosts_block "$a" ;;
-      StartProxy) start_proxy "$a" "$b" "$c" ;;
+      StartProxy) start_proxy "$a" "$b" ;;
       ConfirmCapture) confirm_capture ;;
       StopProxy) stop_proxy ;;
       *) die $EXIT_USAGE "unknown change $kind" ;;
@@ -83,7 +83,12 @@ restore() {
   entries="$(wc -l <"$STATE/journal")"
   if [ "$entries" -gt 0 ]; then
     cp "$STAGE/undo.sh" "$RUN/undo.sh"
-    MESHLIFT_LOCKED=yes sh "$RUN/undo.sh" >&2 || die $EXIT_FAILED "undo.sh could not put everything back; see above, mend it and offboard again"
+    MESHLIFT_LOCKED=yes sh "$RUN/undo.sh" >&2
+    case $? in
+      0) ;;
+      $EXIT_BUSY) die $EXIT_BUSY 'the package manager of this machine is busy since more than 60 s; what is left is taken back once it is done' ;;
+      *) die $EXIT_FAILED "undo.sh could not put everything back; see above, mend it and offboard again" ;;
+    esac
     changed "Restore $((entries)) journal entries"
   fi
   to_json <"$STAGE/result"

@@ -11,7 +11,6 @@ holds_certificates() {
 is_file_there() {
   [ -f "$2" ] && [ ! -L "$2" ] || return 1
   case "$5" in
-    presence) [ -s "$2" ] ;;
     certificateSet) holds_certificates "$1" "$2" ;;
     *) cmp -s "$1" "$2" && [ "$(stat -c '%a %U:%G' "$2")" = "${3#0} $4" ] ;;
   esac

@@ -21,6 +21,7 @@ inspect_system() {
 
 inspect_files() {
   awk '/^# END meshlift$/ { inside = 0 } inside { print "hostsBlock\t" $0 } /^# BEGIN meshlift$/ { inside = 1 }' /etc/hosts
+  sed -n "s/^ISTIO_SVC_IP=//p" /var/lib/istio/envoy/cluster.env 2>/dev/null | tr -d "'\"" | emit_lines registeredAddress
   for path in "$@"; do
     [ -f "$path" ] || continue
     case "$path" in *.pem) certificates_of "$path" | while read -r text; do emit certificate "$text $path"; done ;; esac
@@ -67,7 +68,7 @@ inspect_journal() {
   emit fence "$(read_fence)"
   if [ -r "$STATE/steps" ]; then emit_lines step <"$STATE/steps"; fi
   if [ -r "$STATE/journal" ]; then emit entries "$(wc -l <"$STATE/journal")"; fi
-  if [ -e "$RUN/dead-man" ]; then emit deadMan armed; fi
+  if [ -e "$RUN/dead-man" ] || [ -e "$RUN/dead-man.firing" ]; then emit deadMan armed; fi
 }
 
 inspect() {

@@ -1,9 +1,10 @@
 # Installing the proxy's package, deb or rpm; what the package's scripts make is recorded before they run.
 installed_version() {
   if has dpkg-query; then
-    dpkg-query -W -f '${db:Status-Abbrev}\t${Version}\n' "$1" 2>/dev/null | awk -F '\t' '/^ii/ { print $2 }'
+    dpkg-query -W -f '${db:Status-Abbrev}\t${Version}\n' "$1" 2>/dev/null | awk -F '\t' '/^.i/ { print $2 }'
   else
-    rpm -q --qf '%{VERSION}' "$1" 2>/dev/null || :
+    # A package that is not there is told on standard output as well.
+    if rpm -q "$1" >/dev/null 2>&1; then rpm -q --qf '%{VERSION}' "$1"; fi
   fi
 }
 
@@ -48,11 +49,14 @@ run_installer() {
 install_package() {
   source="$STAGE/$1" name="$2" version="$3" digest="$4" file="$5"
   # A packager's iteration, as in 1.30.0-1, is the same version.
-  case "$(installed_version "$name" | sed 's/-[0-9]*$//')" in "$version") return ;; esac
+  previous="$(installed_version "$name")"
+  case "$(echo "$previous" | sed 's/-[0-9]*$//')" in "$version") return ;; esac
+  # Its file is not at hand, so an undo could not put it back.
+  [ -z "$previous" ] || is_recorded package "$name" ||
+    die $EXIT_FAILED "$name $previous is installed and is not Meshlift's to replace; remove that package, or install $version of it"
   [ "$(sha256sum <"$source" | cut -d ' ' -f 1)" = "$digest" ] || die $EXIT_FAILED "$file did not arrive whole: its sha256 differs"
   record_package "$name"
   # The file of the version that stands stays as well, for a way back.
-  previous="$(installed_version "$name")"
   for kept in "$STATE"/packages/*; do
     case "$kept" in */"$name-$previous".deb | */"$name-$previous".rpm) ;; *) rm -f "$kept" ;; esac
   done

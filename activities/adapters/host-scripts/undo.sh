@@ -12,8 +12,14 @@ fail() {
   exit 1
 }
 
+# Another program is at work: a later run goes on from here.
+fail_busy() {
+  echo "meshlift undo: $*" >&2
+  exit 72
+}
+
 stop_capture() {
-  rm -f "$RUN/dead-man" "$RUN/start"
+  rm -f "$RUN/dead-man" "$RUN/dead-man.firing" "$RUN/start"
   # Redirection goes first: callers then reach the application directly while the proxy stops.
   if [ -x "$STATE/bin/capture" ]; then "$STATE/bin/capture" off; fi
 }
@@ -22,15 +28,19 @@ undo_unit() {
   case "$(systemctl show istio.service -p LoadState)" in *=loaded) ;; *) return 0 ;; esac
   read -r enabled active <"$STATE/before/$1" || :
   [ "$active" = active ] || systemctl stop istio.service || return
-  [ "$enabled" = enabled ] || systemctl disable --quiet istio.service 2>/dev/null
+  # An earlier stop disabled it.
+  if [ "$enabled" = enabled ]; then systemctl enable --quiet istio.service 9>&- || return
+  else systemctl disable --quiet istio.service 9>&- 2>/dev/null; fi
   systemctl reset-failed istio.service 2>/dev/null
   return 0
 }
 
+# A write that was killed leaves its temporary file, which may hold a token.
 undo_file() {
+  temporary="$(dirname "$2")/.$(basename "$2").meshlift"
+  rm -f "$temporary"
   if [ -e "$STATE/before/$1" ] || [ -L "$STATE/before/$1" ]; then
     [ -d "$(dirname "$2")" ] || return 0
-    temporary="$(dirname "$2")/.$(basename "$2").meshlift"
     cp -a "$STATE/before/$1" "$temporary" && sync && mv -f "$temporary" "$2"
   else
     rm -f "$2"
@@ -39,26 +49,37 @@ undo_file() {
 
 # Edits that others made to /etc/hosts since stay; without any, the very file of before returns.
 undo_hosts() {
+  rm -f "$(dirname "$2")/.$(basename "$2").meshlift"
   awk '/^# BEGIN meshlift$/ { inside = 1 } !inside { print } /^# END meshlift$/ { inside = 0 }' "$2" >"$RUN/hosts" || return
   if [ "$(cat "$RUN/hosts")" = "$(cat "$STATE/before/$1")" ]; then
     undo_file "$1" "$2"
   else
-    cp -p "$2" "$2.meshlift" && cat "$RUN/hosts" >"$2.meshlift" && mv -f "$2.meshlift" "$2"
+    temporary="$(dirname "$2")/.$(basename "$2").meshlift"
+    cp -p "$2" "$temporary" && cat "$RUN/hosts" >"$temporary" && mv -f "$temporary" "$2"
   fi
   rm -f "$RUN/hosts"
+}
+
+# A package manager that is at work is waited for.
+run_uninstaller() {
+  tries=0
+  until DEBIAN_FRONTEND=noninteractive "$@" >"$RUN/uninstaller" 2>&1 9>&-; do
+    cat "$RUN/uninstaller" >&2
+    grep -qi 'lock' "$RUN/uninstaller" || return 1
+    tries=$((tries + 1))
+    [ $tries -lt "${MESHLIFT_TRIES:-60}" ] ||
+      fail_busy "the package manager of this machine is busy since more than 60 s; run this again once it is done"
+    sleep 1
+  done
+  rm -f "$RUN/uninstaller"
 }
 
 undo_package() {
   if command -v dpkg >/dev/null 2>&1; then
     dpkg-query -W "$1" >/dev/null 2>&1 || return 0
-    tries=0
-    until DEBIAN_FRONTEND=noninteractive dpkg --purge --force-remove-reinstreq "$1" 9>&-; do
-      tries=$((tries + 1))
-      [ $tries -lt 30 ] || return 1
-      sleep 1
-    done
+    run_uninstaller dpkg --purge --force-remove-reinstreq "$1" || return
   elif rpm -q "$1" >/dev/null 2>&1; then
-    rpm -e "$1" || return
+    run_uninstaller rpm -e "$1" || return
   fi
   systemctl daemon-reload
 }
