@@ -30,9 +30,9 @@ const WorkerEnvironment = Type.Object({
   MESHLIFT_ISTIO_NAMESPACE: Type.Optional(namespace),
   MESHLIFT_NAMESPACE: Type.Optional(namespace),
   MESHLIFT_PACKAGES: Type.String({
-    pattern: '^(/|https?://.+\\{version\\})',
+    pattern: '^(/|(?=.*\\{version\\})https?://[^@]+$)',
     description:
-      'an absolute directory, or an http(s) URL with {version}, {arch} and {format}, where istio-sidecar packages are',
+      'an absolute directory, or an http(s) URL with {version}, {arch} and {format} and without user, password or @, where istio-sidecar packages are',
   }),
   MESHLIFT_PACKAGE_CACHE: Type.Optional(Type.String({ pattern: '^/', description: 'an absolute directory' })),
   MESHLIFT_HOST_CONCURRENCY: Type.Optional(atLeastOne),
@@ -86,8 +86,13 @@ function faultsOf(environment: Environment): string[] {
     const { description = 'as the documentation says' } = schema as { readonly description?: string };
     if (value === undefined) return required.includes(name) ? [`${name} is not set; set it to ${description}`] : [];
     const isValid: boolean = Check(schema, value);
-    return isValid ? [] : [`${name}='${value}' is not ${description}`];
+    return isValid ? [] : [`${name}='${withoutUser(value)}' is not ${description}`];
   });
+}
+
+/** A user and password that were given by mistake do not go to the log. */
+function withoutUser(value: string): string {
+  return value.replace(/\/\/.*@/, '//...@');
 }
 
 function readTemporal(environment: Environment, faults: string[]): WorkerConfig['temporal'] | undefined {

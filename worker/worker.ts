@@ -57,11 +57,10 @@ export async function createWorker(
   return {
     shutdown,
     async run() {
-      try {
-        await Promise.all(workers.map((worker) => worker.run()));
-      } finally {
-        shutdown();
-      }
+      // One that fails stops the other, which drains before the caller closes their connection.
+      const ended = await Promise.allSettled(workers.map((worker) => worker.run().finally(shutdown)));
+      const failed = ended.find((end) => end.status === 'rejected');
+      if (failed) throw failed.reason;
     },
   };
 }

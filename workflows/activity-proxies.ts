@@ -16,7 +16,7 @@ export const defaultWaits: Required<Waits> = {
   notGivenOutMs: 60_000,
   undoMs: 900_000,
   deadManSeconds: 120,
-  tokenLifetimeSeconds: 86_400,
+  tokenLifetimeSeconds: 3_600,
 };
 
 const HOSTS_QUEUE = 'meshlift-hosts';

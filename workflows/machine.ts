@@ -1,7 +1,8 @@
 /**
  * One machine, from onboarding to gone: `machine/<namespace>/<name>`. It takes on one operation after another, starts each as a
  * child that outlives it, waits for its outcome, and remembers what a member is to be and was seen to be. It wakes only when
- * something is asked of it or an operation ended, and ends when nothing of the machine is left in the mesh.
+ * something is asked of it or an operation ended, and ends when nothing of the machine is left in the mesh and no
+ * Idempotency-Key it has seen is still good.
  */
 import {
   allHandlersFinished,
@@ -9,29 +10,31 @@ import {
   CancellationScope,
   condition,
   continueAsNew,
-  ParentClosePolicy,
   setCurrentDetails,
   setHandler,
-  startChild,
   upsertMemo,
   upsertSearchAttributes,
   workflowInfo,
-  WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
-import type { ChildWorkflowHandle } from '@temporalio/workflow';
 
 import type { Machine } from '../api/schemas/machine.ts';
-import { machineQuery, offboardUpdate, onboardUpdate, operationFinishedSignal, searchAttributes } from './messages.ts';
-import type { Accepted, MachineInput, OffboardRequest, OnboardRequest, OperationOutcome, Waits } from './messages.ts';
-import { offboardMachine } from './offboard-machine.ts';
-import { onboardMachine } from './onboard-machine.ts';
-import { explainFailure, now } from './operation.ts';
-import { accept, admitOffboard, admitOnboard } from './plan/admission.ts';
+import {
+  machineQuery,
+  offboardUpdate,
+  onboardUpdate,
+  operationFinishedSignal,
+  previewOnboardQuery,
+  searchAttributes,
+} from './messages.ts';
+import type { Accepted, MachineInput, OffboardRequest, OnboardRequest, OperationOutcome } from './messages.ts';
+import { now } from './operation.ts';
+import { runOperation } from './run-operation.ts';
+import { accept, admitOffboard, admitOnboard, keysLiveForMs } from './plan/admission.ts';
 import type { Admission } from './plan/admission.ts';
 import { newMachine, toMachine } from './plan/machine-state.ts';
-import type { MachineState, QueuedOperation } from './plan/machine-state.ts';
+import type { MachineState } from './plan/machine-state.ts';
 import { describeMachine, toRow } from './plan/describe-machine.ts';
-import { applyOutcome, beginNext, outcomeOfLost } from './plan/turns.ts';
+import { applyOutcome, beginNext } from './plan/turns.ts';
 
 /** A machine that was started and never asked anything (its first request was refused) ends after this. */
 const UNASKED = '1 minute';
@@ -53,6 +56,12 @@ export async function machine({ namespace, name, waits, state: carried }: Machin
     if (!view) throw ApplicationFailure.nonRetryable(`Nothing was asked of machine ${id} yet`, 'MachineNotFound');
     return view;
   });
+  setHandler(previewOnboardQuery, (request: OnboardRequest) => {
+    const admission = admitsOnboard(request);
+    const isMember = state.phase === 'InMesh';
+    if (admission.kind !== 'Refuse') return { isMember };
+    return { isMember, refusal: { type: admission.type, message: admission.message } };
+  });
   setHandler(onboardUpdate, (request: OnboardRequest) => takeOn(admitsOnboard(request), request), {
     validator: (request: OnboardRequest) => {
       refuse(admitsOnboard(request));
@@ -71,93 +80,32 @@ export async function machine({ namespace, name, waits, state: carried }: Machin
 
   const show = showIfNew();
 
+  const isAsked = () => state.queue.length > 0;
+  const isDue = () => workflowInfo().continueAsNewSuggested && allHandlersFinished();
+  const isAskedOrDue = () => isAsked() || isDue();
   // A fresh entity whose first request was refused has nothing to do.
-  if (state.queue.length === 0 && !state.isPresent) await condition(() => state.queue.length > 0, UNASKED);
-  while (state.queue.length > 0 || state.isPresent) {
+  if (!carried && !isAsked()) await condition(isAsked, UNASKED);
+  for (;;) {
     show(namespace, name, state);
-    await condition(() => state.queue.length > 0);
-    state = beginNext(state);
-    show(namespace, name, state);
-    const outcome = await CancellationScope.nonCancellable(() => runOperation(id, state, outcomes, waits));
-    state = applyOutcome(state, outcome, now());
-    show(namespace, name, state);
-    const isIdle = state.queue.length === 0 && allHandlersFinished();
-    if (isIdle && state.isPresent && workflowInfo().continueAsNewSuggested) {
+    if (isAsked()) {
+      state = beginNext(state);
+      show(namespace, name, state);
+      const outcome = await CancellationScope.nonCancellable(() => runOperation(id, state, outcomes, waits));
+      state = applyOutcome(state, outcome, now());
+    } else if (isDue()) {
       await continueAsNew<typeof machine>({ namespace, name, ...(waits ? { waits } : {}), state });
+    } else if (state.isPresent) {
+      await condition(isAskedOrDue);
+    } else {
+      const keptMs = keysLiveForMs(state, Date.now());
+      if (keptMs === 0) return toMachine(namespace, name, state);
+      await condition(isAskedOrDue, keptMs);
     }
   }
-  return toMachine(namespace, name, state);
 }
 
 function refuse(admission: Admission): void {
   if (admission.kind === 'Refuse') throw ApplicationFailure.nonRetryable(admission.message, admission.type);
-}
-
-/** Starts the child, which lives on should this run end, and waits for its signal; one that dies without a word is told as lost. */
-async function runOperation(
-  id: string,
-  state: MachineState,
-  outcomes: Map<string, OperationOutcome>,
-  waits: Waits | undefined,
-): Promise<OperationOutcome> {
-  const { current } = state;
-  if (!current) throw ApplicationFailure.nonRetryable(`Machine ${id} has no operation to run`, 'OperationMissing');
-  const { operationId } = current;
-  let lost: string | undefined;
-  try {
-    const child = await start(current, id, state, waits);
-    child.result().then(
-      (outcome) => outcomes.set(operationId, outcome),
-      (error: unknown) => (lost = explainFailure(error).message),
-    );
-  } catch (error) {
-    lost = explainFailure(error).message;
-  }
-  await condition(() => outcomes.has(operationId) || lost !== undefined);
-  const outcome = outcomes.get(operationId) ?? outcomeOfLost(current, id, lost ?? '');
-  outcomes.delete(operationId);
-  return outcome;
-}
-
-async function start(
-  current: QueuedOperation,
-  id: string,
-  state: MachineState,
-  waits: Waits | undefined,
-): Promise<ChildWorkflowHandle<typeof onboardMachine>> {
-  const body = state.desired;
-  if (!body) throw ApplicationFailure.nonRetryable(`Machine ${id} was never onboarded`, 'MachineNotFound');
-  const { namespace, name, workloadGroup } = body;
-  const common = {
-    body,
-    ...(waits ? { waits } : {}),
-    ...(state.fence === undefined ? {} : { fence: state.fence + 1 }),
-  };
-  const { operationId: workflowId, verb } = current;
-  const options = {
-    workflowId,
-    workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-    memo: { verb, namespace, name },
-    typedSearchAttributes: [
-      { key: searchAttributes.namespace, value: namespace },
-      { key: searchAttributes.workloadGroup, value: workloadGroup },
-      { key: searchAttributes.operation, value: verb },
-    ],
-    staticDetails: `Operation \`${workflowId}\` on machine \`${id}\` of WorkloadGroup \`${namespace}/${workloadGroup}\``,
-  };
-  switch (verb) {
-    case 'onboard': {
-      const staticSummary = state.isPresent ? `Onboard ${id} again` : `Onboard ${id}`;
-      return startChild(onboardMachine, {
-        ...options,
-        staticSummary,
-        args: [{ ...common, isMember: state.phase === 'InMesh' }],
-      });
-    }
-    case 'offboard':
-      return startChild(offboardMachine, { ...options, staticSummary: `Offboard ${id}`, args: [common] });
-  }
 }
 
 /** Search attributes, memo and current details, written only when they say something new. */
@@ -170,13 +118,15 @@ function showIfNew() {
     const row = toRow(view);
     if (JSON.stringify(row) === shown) return;
     shown = JSON.stringify(row);
-    upsertMemo(row);
+    const { revision = null, proxyVersion = null } = row;
+    // What is not known any more is taken away, by null.
+    upsertMemo({ ...row, revision, proxyVersion });
     upsertSearchAttributes([
       { key: searchAttributes.namespace, value: namespace },
       { key: searchAttributes.phase, value: view.phase },
       { key: searchAttributes.workloadGroup, value: view.workloadGroup },
-      ...(row.revision === undefined ? [] : [{ key: searchAttributes.revision, value: row.revision }]),
-      ...(row.proxyVersion === undefined ? [] : [{ key: searchAttributes.proxyVersion, value: row.proxyVersion }]),
+      { key: searchAttributes.revision, value: revision },
+      { key: searchAttributes.proxyVersion, value: proxyVersion },
       { key: searchAttributes.outdated, value: row.outdated },
     ]);
   };

@@ -3,48 +3,77 @@ import { ApplicationFailure, sleep } from '@temporalio/workflow';
 
 import type { MachineFacts } from '../activities/ports/host-port.ts';
 import { readCluster, readHost } from './activity-proxies.ts';
+import { lookAgain } from './look-again.ts';
 import type { Waits } from './messages.ts';
 import type { OperationReport, StepEnd } from './operation.ts';
 import type { Evidence } from './plan/evidence.ts';
 import { inspectedPaths } from './plan/inspected-paths.ts';
 import type { DecidableInput } from './plan/plan-input.ts';
 
+/** A read that is repeated until it is true or `totalMs` are over. */
+type Look<T> = (summary: string, totalMs: number) => Promise<T>;
+
 export const VERIFY_STEPS = ['verifyReady', 'verifyConnected', 'verifyRegistered', 'verifyHealthy'];
 
-/** Ready on 15021, connected to the right istiod, registered, healthy: in this order, `end` being how each step ends. */
+/**
+ * Ready on 15021, connected to the right istiod, registered, healthy: in this order, `end` being how each step ends. `startedAt` is
+ * when this operation started the proxy, which then runs the new version; one that ran before keeps its own until it is restarted.
+ */
 export async function seeMember(
   report: OperationReport,
   input: DecidableInput,
   waits: Required<Waits>,
   end: StepEnd,
-): Promise<Evidence> {
+  startedAt?: string,
+): Promise<Omit<Evidence, 'awaitsRestart'>> {
   const { namespace, name, workloadGroup } = input.request;
   const { revision } = input.cluster;
   const id = `${namespace}/${name}`;
   const entry = { namespace, workloadGroup, address: input.rendered.address };
 
-  const look = <T>(step: string, waitingFor: string, read: (summary: string) => Promise<T>): Promise<T> =>
-    report.step(step, waitingFor, async () => ({ end, value: await read(`Wait for ${waitingFor}`) }));
+  const look = <T>(step: string, waitingFor: string, totalMs: number, read: Look<T>): Promise<T> =>
+    report.step(step, waitingFor, async () => ({
+      end,
+      value: await lookAgain(totalMs, () => read(`Wait for ${waitingFor}`, totalMs)),
+    }));
 
-  const machine = await look('verifyReady', `15021 of ${id} to answer ready`, (summary) =>
-    untilReady(report, input, waits.readyMs, summary),
+  const machine = await look('verifyReady', `15021 of ${id} to answer ready`, waits.readyMs, (summary, totalMs) =>
+    untilReady(report, input, totalMs, summary),
   );
-  const connected = await look('verifyConnected', `${id} to be connected to istiod of ${revision.name}`, (summary) =>
-    readCluster(summary, waits.connectedMs).verifyConnected({
-      namespace,
-      name,
-      revision: revision.name,
-      version: revision.version,
-    }),
+  const version = startedAt === undefined ? machine.proxy.runningVersion : undefined;
+  const connected = await look(
+    'verifyConnected',
+    `${id} to be connected to istiod of ${revision.name}`,
+    waits.connectedMs,
+    (summary, totalMs) =>
+      readCluster(summary, totalMs).verifyConnected({
+        namespace,
+        name,
+        revision: revision.name,
+        version: version ?? revision.version,
+      }),
   );
-  await look('verifyRegistered', `istiod to register the WorkloadEntry of ${id}`, (summary) =>
-    readCluster(summary, waits.registeredMs).verifyRegistered(entry),
+  await look(
+    'verifyRegistered',
+    `istiod to register the WorkloadEntry of ${id}`,
+    waits.registeredMs,
+    (summary, totalMs) =>
+      readCluster(summary, totalMs).verifyRegistered({
+        ...entry,
+        ...(startedAt === undefined ? {} : { since: startedAt }),
+      }),
   );
-  await look('verifyHealthy', `the health of ${id} to be reported True`, (summary) =>
-    readCluster(summary, waits.healthyMs).verifyHealthy({ ...entry, hasProbe: hasProbe(input) }),
+  const isProbed = hasProbe(input);
+  const health = isProbed ? `the health of ${id} to be reported True` : `${id} to stay registered; it has no probe`;
+  await look('verifyHealthy', health, waits.healthyMs, (summary, totalMs) =>
+    readCluster(summary, totalMs).verifyHealthy({ ...entry, hasProbe: isProbed }),
   );
-  return { machine, revision, connected };
+  const account = { namespace, serviceAccount: input.rendered.serviceAccount };
+  return { machine, revision, connected, account, hasProbe: isProbed };
 }
+
+/** What one look takes at the least, also when the time is over. */
+const LAST_LOOK_MS = 3_000;
 
 async function untilReady(
   report: OperationReport,
@@ -54,7 +83,8 @@ async function untilReady(
 ): Promise<MachineFacts> {
   const deadline = Date.now() + readyMs;
   for (;;) {
-    const facts = await readHost(summary, readyMs).inspectMachine({ host, paths: inspectedPaths });
+    const leftMs = Math.max(deadline - Date.now(), LAST_LOOK_MS);
+    const facts = await readHost(summary, leftMs).inspectMachine({ host, paths: inspectedPaths });
     if (facts.proxy.ready && facts.isCaptured) return facts;
     if (Date.now() >= deadline) {
       const what = facts.proxy.ready ? 'does not capture its traffic' : 'is not ready';

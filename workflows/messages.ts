@@ -23,6 +23,13 @@ export interface Accepted {
   readonly operationId: string;
 }
 
+export interface OnboardPreview {
+  /** The machine is in the mesh: what Meshlift finds of its own there is no leftover. */
+  readonly isMember: boolean;
+  /** With what the request would be refused. */
+  readonly refusal?: { readonly type: string; readonly message: string };
+}
+
 export interface OperationOutcome {
   readonly operationId: string;
   readonly operation: Operation;
@@ -41,6 +48,8 @@ export const onboardUpdate = defineUpdate<Accepted, [OnboardRequest]>('onboard')
 export const offboardUpdate = defineUpdate<Accepted, [OffboardRequest]>('offboard');
 export const operationFinishedSignal = defineSignal<[OperationOutcome]>('operationFinished');
 export const machineQuery = defineQuery<Machine>('machine');
+/** What the entity would say to an onboarding; it takes nothing on. */
+export const previewOnboardQuery = defineQuery<OnboardPreview, [OnboardRequest]>('previewOnboard');
 export const operationQuery = defineQuery<Operation>('operation');
 
 export const searchAttributes = {
@@ -73,7 +82,7 @@ export interface Waits {
   readonly undoMs?: number;
   /** The machine goes back by itself when capture is not confirmed within this time. Default 120 s. */
   readonly deadManSeconds?: number;
-  /** Life of the machine's first token. Default 24 h. */
+  /** Life of the machine's first token. Default 1 h. */
   readonly tokenLifetimeSeconds?: number;
 }
 
@@ -88,5 +97,7 @@ export interface MachineInput {
 /** Input of the workflow `planMachine`, which answers `validateOnly` with a `Plan`. */
 export interface PlanMachineInput {
   readonly body: OnboardMachine;
+  /** The machine is in the mesh: what Meshlift finds of its own there is no leftover. Default false. */
+  readonly isMember?: boolean;
   readonly waits?: Waits;
 }

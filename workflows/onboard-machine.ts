@@ -5,15 +5,16 @@
  * ready; confirm over a new connection that the machine is still reachable; then wait for evidence: ready, connected to the right
  * istiod with everything acknowledged, registered, healthy. What fails or is cancelled on the way is undone on both sides.
  */
-import { isCancellation, TemporalFailure } from '@temporalio/workflow';
+import { TemporalFailure } from '@temporalio/workflow';
 
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
+import { explainFailure, isStopAsked } from './explain-failure.ts';
 import { seeMember, VERIFY_STEPS } from './member-evidence.ts';
 import type { OperationOutcome, Waits } from './messages.ts';
 import { OnboardingChanges } from './onboarding-changes.ts';
-import { endOperation, explainFailure, now, OperationReport } from './operation.ts';
+import { endOperation, now, OperationReport } from './operation.ts';
 import { CHANGE_STEPS, planBootstrap } from './plan/bootstrap-plan.ts';
 import { blocking, conditionsOf } from './plan/conditions.ts';
 import { describeMember, memberConditions } from './plan/evidence.ts';
@@ -24,7 +25,7 @@ export interface OnboardInput {
   readonly body: OnboardMachine;
   /** The machine is in the mesh: the operation repairs what differs, and a failure takes no member out. */
   readonly isMember: boolean;
-  /** Absent for a fresh entity: the operation then goes above the fence in the machine's journal. */
+  /** The least to use, absent for a fresh entity: an operation always goes above the fence in the machine's journal. */
   readonly fence?: number;
   readonly waits?: Waits;
 }
@@ -48,7 +49,7 @@ export async function onboardMachine(given: OnboardInput): Promise<OperationOutc
       const operation = report.finish('Failed', message, 'Correct this and repeat the request');
       return await endOperation(operation, { ...known, leftBehind: false });
     }
-    known = { fence: given.fence ?? Math.max(1, input.machine.journal.fence + 1), ...pinned };
+    known = { fence: Math.max(given.fence ?? 1, input.machine.journal.fence + 1), ...pinned };
 
     const planned = planBootstrap(input);
     const changes = new OnboardingChanges(report, input, known.fence, waits, undo);
@@ -59,7 +60,8 @@ export async function onboardMachine(given: OnboardInput): Promise<OperationOutc
     }
 
     const isNoOp = report.areUnchanged(CHANGE_STEPS);
-    const seen = await seeMember(report, input, waits, isNoOp ? 'Unchanged' : 'Succeeded');
+    const end = isNoOp ? 'Unchanged' : 'Succeeded';
+    const seen = await seeMember(report, input, waits, end, changes.proxyStartedAt());
     const evidence = { ...seen, ...changes.learned() };
     const conditions = [...report.current().conditions, ...memberConditions(evidence, machine, now())];
     report.setConditions(conditions);
@@ -68,7 +70,12 @@ export async function onboardMachine(given: OnboardInput): Promise<OperationOutc
       ? `${machine} is in the mesh as wanted; nothing was written`
       : `${machine} is in the mesh: revision ${revision}, proxy ${version}`;
     const member = { ...describeMember(evidence), conditions };
-    return await endOperation(report.finish('Succeeded', message), { ...known, leftBehind: false, machine: member });
+    const restart = conditions.find(({ reason }) => reason === 'RestartRequired');
+    return await endOperation(report.finish('Succeeded', message, restart?.message), {
+      ...known,
+      leftBehind: false,
+      machine: member,
+    });
   } catch (error) {
     // Any other throw is a bug: it retries the workflow task until a mended worker takes it on.
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
@@ -85,11 +92,12 @@ async function takeBack(
   known: Known,
 ): Promise<OperationOutcome> {
   const machine = `${body.namespace}/${body.name}`;
+  const isStopped = isStopAsked(error);
   const cause = explainFailure(error).message;
+  report.goForwardOnly();
   report.waitFor(`undoing what was done to ${machine}`);
   const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
   report.undone(steps);
-  const undone = isCancellation(error) ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
   const leftBehind = left.length > 0;
   if (leftBehind) {
     const message = `${cause}; could not undo: ${left.join('; ')}`;
@@ -98,6 +106,13 @@ async function takeBack(
       leftBehind,
     });
   }
-  const message = isMember ? `${cause}; ${machine} stays a member` : `${cause}; nothing of it is left`;
-  return endOperation(report.finish(undone, message, 'Correct this and repeat the request'), { ...known, leftBehind });
+  // A member is repaired on with the next request: its changes are not taken back, and the phase says so.
+  const kept = report.standing(CHANGE_STEPS);
+  const end = kept.length > 0 ? 'Failed' : isStopped ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
+  const message = [
+    cause,
+    ...(isMember ? [`${machine} stays a member`] : []),
+    kept.length > 0 ? `what ${kept.join(', ')} changed stays` : 'nothing of this request is left',
+  ].join('; ');
+  return endOperation(report.finish(end, message, 'Correct this and repeat the request'), { ...known, leftBehind });
 }

@@ -1,8 +1,13 @@
 /** What an onboarding changes, one method per place: each registers its undo, then does its work. */
+import { ActivityFailure, log } from '@temporalio/workflow';
+
 import type { OnboardMachine } from '../api/schemas/machine.ts';
-import { changeCluster, changeHost } from './activity-proxies.ts';
+import { changeCluster, changeHost, readCluster } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
 import type { Waits } from './messages.ts';
+import { explainFailure } from './explain-failure.ts';
+import { now } from './operation.ts';
+import { drainValue } from './plan/drain-value.ts';
 import type { OperationReport } from './operation.ts';
 import type { Change } from './plan/bootstrap-plan.ts';
 import type { Evidence } from './plan/evidence.ts';
@@ -16,6 +21,10 @@ interface HostChanged {
   readonly changed: readonly string[];
 }
 
+/** Files that the proxy reads when it starts; the agent itself looks after certificate and token. */
+const isReadAtStart = (path: string): boolean =>
+  !path.startsWith('/etc/certs/') && !path.startsWith('/var/run/secrets/');
+
 export class OnboardingChanges {
   private readonly report: OperationReport;
   private readonly input: DecidableInput;
@@ -26,6 +35,8 @@ export class OnboardingChanges {
   private readonly on: { readonly host: OnboardMachine['host']; readonly operation: string; readonly fence: number };
   private isRestoreRegistered = false;
   private tokenExpiresAt: string | undefined;
+  private startedAt: string | undefined;
+  private readonly written: string[] = [];
 
   constructor(
     report: OperationReport,
@@ -42,8 +53,16 @@ export class OnboardingChanges {
     this.on = { host: input.request.host, operation: report.current().id, fence };
   }
 
-  learned(): Pick<Evidence, 'tokenExpiresAt'> {
-    return this.tokenExpiresAt === undefined ? {} : { tokenExpiresAt: this.tokenExpiresAt };
+  learned(): Pick<Evidence, 'tokenExpiresAt' | 'awaitsRestart'> {
+    return {
+      awaitsRestart: this.startedAt === undefined ? this.written.filter(isReadAtStart) : [],
+      ...(this.tokenExpiresAt === undefined ? {} : { tokenExpiresAt: this.tokenExpiresAt }),
+    };
+  }
+
+  /** When this operation started the proxy; absent where it ran already. */
+  proxyStartedAt(): string | undefined {
+    return this.startedAt;
   }
 
   async make(change: Change): Promise<void> {
@@ -67,9 +86,12 @@ export class OnboardingChanges {
         return this.placeToken(change);
       case 'startProxy':
         this.undoStart();
-        return this.onHost(change.step, `the proxy of ${machine} to start and capture its traffic`, (host) =>
-          host.startProxy({ ...on, deadManSeconds: waits.deadManSeconds }),
-        );
+        return this.onHost(change.step, `the proxy of ${machine} to start and capture its traffic`, async (host) => {
+          const askedAt = now();
+          const started = await host.startProxy({ ...on, deadManSeconds: waits.deadManSeconds });
+          if (started.changed.length > 0) this.startedAt = askedAt;
+          return started;
+        });
       case 'confirmCapture':
         return this.onHost(change.step, `${machine} to answer over a new connection`, (host) =>
           host.confirmCapture(on),
@@ -88,7 +110,12 @@ export class OnboardingChanges {
       this.undo.register([step], `objects of ${machine} in namespace ${namespace}`, async () => {
         const cluster = changeCluster(`Remove what was created for ${machine}`, waits.undoMs);
         await cluster.removeObjects({ objects: ofOneMachine(created) });
-        await cluster.removeGroupIfUnused({ namespace, workloadGroup, machine: name });
+        await cluster.removeGroupIfUnused({
+          namespace,
+          workloadGroup,
+          machine: name,
+          serviceAccount: input.rendered.serviceAccount,
+        });
       });
     }
     return this.report.step(step, `the Kubernetes API to take ${objects.length} objects of ${machine}`, async () => {
@@ -120,6 +147,7 @@ export class OnboardingChanges {
     this.undoHost();
     return this.report.step(step, waitingFor, async () => {
       const { changed } = await apply(changeHost(`Wait for ${waitingFor}`, this.waits.changeMs));
+      this.written.push(...changed.flatMap((change) => /^WriteFile (.+)$/.exec(change)?.[1] ?? []));
       return { end: changed.length > 0 ? 'Succeeded' : 'Unchanged', value: undefined };
     });
   }
@@ -133,7 +161,7 @@ export class OnboardingChanges {
     );
   }
 
-  /** Newest first: the proxy stops, its entry goes (istiod would take it away after its grace), then the machine is restored. */
+  /** Newest first: the machine leaves load balancing, the proxy stops, its entry goes (istiod would take it away after its grace), then the machine is restored. */
   private undoStart(): void {
     if (this.input.isMember) return;
     this.undoHost();
@@ -150,5 +178,30 @@ export class OnboardingChanges {
     this.undo.register(['startProxy', 'confirmCapture'], `the proxy on ${machine}`, () =>
       changeHost(`Stop the proxy of ${machine}`, waits.undoMs).stopProxy(this.on),
     );
+    this.undo.register([], `load balancing of ${machine}`, () => this.leaveLoadBalancing());
+  }
+
+  /**
+   * Runs first, so that callers in the mesh are sent elsewhere before the proxy stops. An istiod that gives no proof in time does
+   * not keep a machine captured whose onboarding failed.
+   */
+  private async leaveLoadBalancing(): Promise<void> {
+    const { machine, waits, input } = this;
+    const { namespace, name, workloadGroup } = input.request;
+    const { address } = input.rendered;
+    try {
+      const isThere = await changeCluster(`Take ${machine} out of load balancing`, waits.undoMs).drainWorkloadEntry({
+        namespace,
+        workloadGroup,
+        address,
+        value: drainValue(this.on.operation),
+      });
+      if (!isThere) return;
+      const istiods = readCluster(`Wait until no istiod gives out ${address}`, waits.notGivenOutMs);
+      await istiods.verifyNotGivenOut({ namespace, address, machine: name });
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error;
+      log.warn(`${machine} is taken back without proof that it left load balancing: ${explainFailure(error).message}`);
+    }
   }
 }

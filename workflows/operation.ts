@@ -1,9 +1,8 @@
 /** One operation as its workflow reports it: the query's answer, what the Temporal UI shows, and how a step is told. */
-import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import {
   CancellationScope,
   getExternalWorkflowHandle,
-  isCancellation,
   log,
   setCurrentDetails,
   setHandler,
@@ -14,9 +13,9 @@ import {
 
 import type { Condition } from '../api/schemas/common.ts';
 import type { Operation, OperationPhase, OperationStep } from '../api/schemas/operation.ts';
+import { explainFailure } from './explain-failure.ts';
 import { operationFinishedSignal, operationQuery, searchAttributes } from './messages.ts';
 import type { OperationOutcome } from './messages.ts';
-import type { FactFailure } from './plan/plan-input.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -32,6 +31,7 @@ export class OperationReport {
   private readonly state: Mutable<Operation>;
   private readonly machine: string;
   private isEnded = false;
+  private isCancellable = true;
 
   /** Registers the query, so construct it before the first await. */
   constructor(verb: Operation['verb'], target: Operation['target'], steps: readonly string[]) {
@@ -105,9 +105,23 @@ export class OperationReport {
     this.describe();
   }
 
+  /** The steps of these that did, or may have done, something that stands. */
+  standing(names: readonly string[]): string[] {
+    const isStanding = ({ name, phase }: OperationStep) =>
+      names.includes(name) && (phase === 'Succeeded' || phase === 'Failed');
+    return this.state.steps.filter(isStanding).map(({ name }) => name);
+  }
+
+  /** From here on the operation ends what it began; a cancel request is refused by the API, which reads the memo. */
+  goForwardOnly(): void {
+    this.isCancellable = false;
+    upsertMemo({ isCancellable: false });
+  }
+
   /** Ends the operation: phase and message are final, and readable without a worker from then on. */
   finish(phase: OperationPhase, message: string, next?: string): Operation {
     this.isEnded = true;
+    this.isCancellable = false;
     this.state.phase = phase;
     this.state.message = message;
     delete this.state.waitingFor;
@@ -124,7 +138,7 @@ export class OperationReport {
 
   private publish(): void {
     upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
-    upsertMemo({ operation: this.current() });
+    upsertMemo({ operation: this.current(), isCancellable: this.isCancellable });
     this.describe();
   }
 
@@ -167,23 +181,6 @@ async function tellMachine(outcome: OperationOutcome): Promise<void> {
   } catch (error) {
     log.warn('The machine no longer listens', { machine: parent.workflowId, error: explainFailure(error).message });
   }
-}
-
-/** Type and message of what an activity failed with; a cut-off wait is told by its last failure where there is one. */
-export function explainFailure(error: unknown): FactFailure {
-  if (isCancellation(error)) return { type: 'Cancelled', message: 'Cancelled on request' };
-  let timedOut: string | undefined;
-  let root = error;
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unknown', message: cause.message };
-    if (cause instanceof TimeoutFailure) timedOut = cause.timeoutType;
-    root = cause;
-  }
-  if (timedOut !== undefined) {
-    const activity = error instanceof ActivityFailure ? error.activityType : 'The step';
-    return { type: 'TimedOut', message: `${activity} did not answer in time (${timedOut})` };
-  }
-  return { type: 'Unknown', message: root instanceof Error ? root.message : String(root) };
 }
 
 /** The workflow's clock: deterministic, it stands still between events. */

@@ -5,8 +5,9 @@ import type { ClusterQuery } from '../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../activities/ports/host-port.ts';
 import type { Host, OnboardMachine } from '../api/schemas/machine.ts';
 import { readCluster, readHost } from './activity-proxies.ts';
+import { explainFailure } from './explain-failure.ts';
+import { lookAgain } from './look-again.ts';
 import type { Waits } from './messages.ts';
-import { explainFailure } from './operation.ts';
 import { isVersion } from './plan/bootstrap-plan.ts';
 import { inspectedPaths } from './plan/inspected-paths.ts';
 import { pinHostKey } from './plan/machine-state.ts';
@@ -26,9 +27,12 @@ export async function readFacts(request: OnboardMachine, isMember: boolean, wait
   if (!cluster?.namespaceExists || !cluster.revision || !machine) return gathered;
   const { version } = cluster.revision;
   const summary = `Render the files of ${request.namespace}/${request.name}`;
+  const { readableMs } = waits;
   const [rendered, found] = await Promise.all([
-    attempt(() => readCluster(summary, waits.readableMs).renderMachine({ request: input.request, cluster, machine })),
-    attempt(() => findPackage(machine, version, waits)),
+    attempt(readableMs, () =>
+      readCluster(summary, readableMs).renderMachine({ request: input.request, cluster, machine }),
+    ),
+    attempt(readableMs, () => findPackage(machine, version, readableMs)),
   ]);
   return {
     ...gathered,
@@ -47,9 +51,10 @@ export async function readBothSides(
   waits: Required<Waits>,
 ): Promise<Gathered> {
   const id = `${request.namespace}/${request.name}`;
+  const { readableMs } = waits;
   const [cluster, machine] = await Promise.all([
-    attempt(() => readCluster(`Read what ${id} depends on`, waits.readableMs).readClusterFacts(queryOf(request))),
-    attempt(() => inspect(request.host, id, waits)),
+    attempt(readableMs, () => readCluster(`Read what ${id} depends on`, readableMs).readClusterFacts(queryOf(request))),
+    inspect(request.host, id, readableMs),
   ]);
   return {
     input: {
@@ -74,30 +79,33 @@ function queryOf({ namespace, name, workloadGroup, workload, revision }: Onboard
 }
 
 /** One exec on the machine. A key that is trusted on first use is read first and pinned for all that follows. */
-async function inspect(host: Host, name: string, waits: Required<Waits>) {
+async function inspect(host: Host, name: string, readableMs: number) {
   const trustsFirst = 'trustOnFirstUse' in host.hostKey;
-  const pinnedHostKey = trustsFirst
-    ? await readHost(`Read the host key of ${name}, to trust it from now on`, waits.readableMs).readHostKey({ host })
-    : undefined;
-  const pinned = pinHostKey(host, pinnedHostKey);
-  const facts = await readHost(`Inspect ${name}`, waits.readableMs).inspectMachine({
-    host: pinned,
-    paths: inspectedPaths,
-  });
-  return { facts, host: pinned, ...(pinnedHostKey === undefined ? {} : { pinnedHostKey }) };
+  const key = trustsFirst
+    ? await attempt(readableMs, () =>
+        readHost(`Read the host key of ${name}, to trust it from now on`, readableMs).readHostKey({ host }),
+      )
+    : {};
+  if (key.failure) return { failure: key.failure };
+  const pinned = pinHostKey(host, key.value);
+  const { value: facts, failure } = await attempt(readableMs, () =>
+    readHost(`Inspect ${name}`, readableMs).inspectMachine({ host: pinned, paths: inspectedPaths }),
+  );
+  if (!facts) return failure ? { failure } : {};
+  return { value: { facts, host: pinned, ...(key.value === undefined ? {} : { pinnedHostKey: key.value }) } };
 }
 
 /** An installed package needs no source. */
-async function findPackage(machine: MachineFacts, version: string, waits: Required<Waits>): Promise<unknown> {
+async function findPackage(machine: MachineFacts, version: string, readableMs: number): Promise<unknown> {
   const { packageFormat: format, architecture, installedVersion } = machine;
   if (format === 'unknown' || isVersion(installedVersion, version)) return undefined;
   const summary = `Find istio-sidecar ${version} (${format}, ${architecture})`;
-  return readHost(summary, waits.readableMs).findPackage({ version, format, architecture });
+  return readHost(summary, readableMs).findPackage({ version, format, architecture });
 }
 
-async function attempt<T>(read: () => Promise<T>): Promise<{ value?: T; failure?: FactFailure }> {
+async function attempt<T>(readableMs: number, read: () => Promise<T>): Promise<{ value?: T; failure?: FactFailure }> {
   try {
-    return { value: await read() };
+    return { value: await lookAgain(readableMs, read) };
   } catch (error) {
     if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
     return { failure: explainFailure(error) };

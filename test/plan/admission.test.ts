@@ -1,7 +1,15 @@
 import { expect, test } from '@jest/globals';
 
 import type { OnboardRequest } from '../../workflows/messages.ts';
-import { accept, admitOffboard, admitOnboard, KEY_LIFETIME_MS, QUEUE_LIMIT } from '../../workflows/plan/admission.ts';
+import {
+  accept,
+  admitOffboard,
+  admitOnboard,
+  KEY_LIFETIME_MS,
+  KEYS_KEPT,
+  keysLiveForMs,
+  QUEUE_LIMIT,
+} from '../../workflows/plan/admission.ts';
 import { newMachine } from '../../workflows/plan/machine-state.ts';
 import type { MachineState } from '../../workflows/plan/machine-state.ts';
 import { beginNext } from '../../workflows/plan/turns.ts';
@@ -82,6 +90,28 @@ test('forgets a key after 24 hours', () => {
   expect(admitOnboard(inMesh, onboard('op-2', { idempotencyKey: 'k' }), later)).toMatchObject({ kind: 'Enqueue' });
   const state = afterOnboard(inMesh, onboard('op-2', { idempotencyKey: 'l' }), later);
   expect(state.keys.map(({ key }) => key)).toEqual(['l']);
+});
+
+test('lives for its last key, and no longer', () => {
+  const state = afterOnboard(inMesh, onboard('op-2', { idempotencyKey: 'l' }), nowMs + 1000);
+  expect(keysLiveForMs(state, nowMs + 1000)).toBe(KEY_LIFETIME_MS);
+  expect(keysLiveForMs(state, nowMs + KEY_LIFETIME_MS)).toBe(1000);
+  expect(keysLiveForMs(state, nowMs + KEY_LIFETIME_MS + 1000)).toBe(0);
+  expect(keysLiveForMs(newMachine, nowMs)).toBe(0);
+});
+
+test('forgets the oldest keys beyond those it keeps', () => {
+  let state = inMesh;
+  for (let index = 0; index < KEYS_KEPT; index++) {
+    state = accept(
+      state,
+      { kind: 'Same', operationId: 'op-1' },
+      onboard('op-1', { idempotencyKey: `n${index}` }),
+      nowMs,
+    );
+  }
+  expect(state.keys).toHaveLength(KEYS_KEPT);
+  expect(state.keys[0]?.key).toBe('n0');
 });
 
 test('remembers the key of a request that an earlier operation answered', () => {

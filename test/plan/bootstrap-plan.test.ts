@@ -58,6 +58,16 @@ describe('plans for a member', () => {
     ],
     ['the token when it is gone', onMember({ files: withoutFile(rendered.token.path) }), ['placeToken']],
     [
+      'the token when another may write it',
+      onMember({ files: changedFile(rendered.token.path, { owner: 'root:root' }) }),
+      ['placeToken'],
+    ],
+    [
+      'the token when it is of an earlier life of the machine',
+      onMember({ journal: { ...memberMachine.journal, entries: 0 } }),
+      ['placeToken'],
+    ],
+    [
       'the token when others may read it',
       onMember({ files: changedFile(rendered.token.path, { mode: '0644' }) }),
       ['placeToken'],

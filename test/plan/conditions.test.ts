@@ -171,6 +171,13 @@ const rows: readonly Row[] = [
     says: '100 MB',
   },
   {
+    title: 'another version of the package is there, which an undo could not put back',
+    input: onMachine({ installedVersion: '1.29.2-1' }),
+    type: 'PackageIsOurs',
+    reason: 'PackageOfOthers',
+    says: '1.29.2-1',
+  },
+  {
     title: 'something listens on a port of the proxy',
     input: onMachine({ listening: [{ address: '0.0.0.0', port: 15021, process: 'envoy' }] }),
     type: 'PortsFree',
@@ -287,6 +294,23 @@ test('takes a group of others that says what the request says', () => {
     template: { labels: { app: 'orders', team: 'a' }, ports: { http: 8080 }, serviceAccount: 'orders' },
   });
   expect(blocking(conditionsOf(input, now))).toEqual([]);
+});
+
+test("takes a group whose labels are in its metadata, as in Istio's documentation", () => {
+  const input = group({ metadata: { labels: { app: 'orders' } }, template: { ports: { http: 8080 } } });
+  expect(blocking(conditionsOf(input, now))).toEqual([]);
+});
+
+test('holds the labels of a template above those of the metadata', () => {
+  const input = group({
+    metadata: { labels: { app: 'orders' } },
+    template: { labels: { app: 'others' }, ports: { http: 8080 } },
+  });
+  expect(blocking(conditionsOf(input, now))).toMatchObject([{ reason: 'WorkloadGroupDiffers' }]);
+});
+
+test('finds no leftovers on a member', () => {
+  expect(conditionsOf(member, now).map(({ type }) => type)).not.toContain('NoLeftovers');
 });
 
 test('takes a group as it is where the request describes no workload', () => {

@@ -41,6 +41,7 @@ export const machine: MachineFacts = {
   missingTools: [],
   machineTime: now,
   addresses: ['192.0.2.11'],
+  ownAddress: '192.0.2.11',
   files: [],
   unit: { exists: false, activeState: 'inactive', enabled: false },
   proxy: { ready: false },

@@ -34,10 +34,30 @@ test('leaves objects of other machines and of the group', () => {
   expect(planOffboard('orders-2', member.cluster, machine).objects).toEqual([]);
 });
 
-test('names what is left', () => {
-  expect(leftovers('orders-1', member.cluster, memberMachine)).toEqual([
-    "9 changes in the machine's journal",
-    'Sidecar shop/meshlift-orders-1',
-  ]);
-  expect(leftovers('orders-1', cluster, machine)).toEqual([]);
+const looked = {
+  machineName: 'orders-1',
+  cluster,
+  machine,
+  registered: undefined,
+  wasOurs: true,
+};
+const down = { ...machine, unit: { ...machine.unit, exists: true, activeState: 'failed' } };
+test.each([
+  ['nothing', looked, []],
+  ['nothing of a unit that failed', { ...looked, machine: down }, []],
+  [
+    'journal and objects',
+    { ...looked, cluster: member.cluster, machine: { ...machine, journal: memberMachine.journal } },
+    ["9 changes in the machine's journal", 'Sidecar shop/meshlift-orders-1'],
+  ],
+  ['a running unit', { ...looked, machine: { ...machine, unit: memberMachine.unit } }, ['unit istio, which is active']],
+  ['redirection', { ...looked, machine: { ...machine, isCaptured: true } }, ['redirection of its traffic']],
+  [
+    "nothing of somebody's hand-made join",
+    { ...looked, wasOurs: false, machine: { ...machine, unit: memberMachine.unit, isCaptured: true } },
+    [],
+  ],
+  ['its entry', { ...looked, registered: { name: 'orders-192.0.2.11' } }, ['WorkloadEntry orders-192.0.2.11']],
+])('names what is left: %s', (_title, look, left) => {
+  expect(leftovers(look)).toEqual(left);
 });

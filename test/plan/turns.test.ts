@@ -5,7 +5,7 @@ import type { OperationOutcome } from '../../workflows/messages.ts';
 import { describeMachine, toRow } from '../../workflows/plan/describe-machine.ts';
 import { newMachine, OPERATIONS_KEPT, toMachine } from '../../workflows/plan/machine-state.ts';
 import type { MachineState } from '../../workflows/plan/machine-state.ts';
-import { applyOutcome, beginNext, outcomeOfLost } from '../../workflows/plan/turns.ts';
+import { applyOutcome, beginNext, outcomeOfLost, refuseOther } from '../../workflows/plan/turns.ts';
 import { now, request as body } from './facts.ts';
 
 const onboard = { operationId: 'op-1', bodyDigest: 'one', verb: 'onboard', body } as const;
@@ -95,18 +95,63 @@ test('keeps what an earlier operation placed when a repeat places nothing', () =
   expect(again.identity.tokenExpiresAt).toBe(now);
 });
 
-test.each<[OperationPhase, MachineState['phase'], boolean]>([
-  ['Succeeded', 'Offboarded', false],
-  ['Failed', 'Failed', true],
-  ['RolledBack', 'InMesh', true],
-  ['Cancelled', 'InMesh', true],
-])('after an offboarding that ended %s the machine is %s, there: %s', (ended, phase, isPresent) => {
-  const state = beginNext({ ...inMesh, queue: [offboard] });
-  expect(state.phase).toBe('Offboarding');
-  expect(applyOutcome(state, outcome(offboard, ended, { leftBehind: ended !== 'Succeeded' }), now)).toMatchObject({
-    phase,
-    isPresent,
-  });
+const neverThere = applyOutcome(beginNext(asked), outcome(onboard, 'Failed'), now);
+const partlyThere = applyOutcome(beginNext(asked), outcome(onboard, 'Failed', { leftBehind: true }), now);
+test.each<[string, OperationPhase, boolean, MachineState['phase'], boolean, MachineState]>([
+  ['a member', 'Succeeded', false, 'Offboarded', false, inMesh],
+  ['a member', 'Failed', true, 'Failed', true, inMesh],
+  ['a member', 'Failed', false, 'InMesh', true, inMesh],
+  ['a member', 'RolledBack', false, 'InMesh', true, inMesh],
+  ['a member', 'Cancelled', false, 'InMesh', true, inMesh],
+  ['a machine with leftovers', 'Cancelled', false, 'Failed', true, partlyThere],
+  ['a machine with leftovers', 'Failed', false, 'Failed', true, partlyThere],
+  ['a machine with leftovers', 'Succeeded', false, 'Offboarded', false, partlyThere],
+  ['a machine that was never touched', 'Failed', false, 'Failed', false, neverThere],
+  ['a machine that was never touched', 'Failed', true, 'Failed', true, neverThere],
+])(
+  'after an offboarding of %s that ended %s (something left: %s) it is %s, there: %s',
+  (_title, ended, leftBehind, phase, isPresent, before) => {
+    const state = beginNext({ ...before, queue: [offboard] });
+    expect(state).toMatchObject({ phase: 'Offboarding', before: before.phase });
+    const after = applyOutcome(state, outcome(offboard, ended, { leftBehind }), now);
+    expect(after).toMatchObject({ phase, isPresent });
+    expect(after).not.toHaveProperty('before');
+  },
+);
+
+test('refuses an onboarding with another body behind an offboarding that did not succeed', () => {
+  const other = { ...repeat, bodyDigest: 'two', body: { ...body, workloadGroup: 'others' } };
+  const state = beginNext({ ...inMesh, queue: [other] });
+  expect(state).toMatchObject({ desired: body, desiredDigest: 'one' });
+  const refused = refuseOther(state, other, 'shop/orders-1');
+  expect(refused).toMatchObject({ operationId: 'op-9', leftBehind: false, operation: { phase: 'Failed' } });
+  expect(refused?.operation.message).toContain('DELETE');
+  if (!refused) throw new Error('not refused');
+  expect(applyOutcome(state, refused, now)).toMatchObject({ phase: 'InMesh', isPresent: true, desiredDigest: 'one' });
+});
+
+test.each([
+  ['a repeat', beginNext({ ...inMesh, queue: [repeat] }), repeat],
+  [
+    'another body after the machine has left',
+    beginNext({ ...neverThere, queue: [{ ...repeat, bodyDigest: 'two' }] }),
+    { ...repeat, bodyDigest: 'two' },
+  ],
+  ['an offboarding', beginNext({ ...inMesh, queue: [offboard] }), offboard],
+])('runs %s', (_title, state, current) => {
+  expect(refuseOther(state, current, 'shop/orders-1')).toBeUndefined();
+});
+
+test('knows of a machine that stays what it knew, and what an unsuccessful operation found', () => {
+  const condition = (type: string, status: 'True' | 'False') =>
+    ({ type, status, category: 'Critical', reason: type, message: '', lastTransitionTime: now }) as const;
+  const known = { ...inMesh, conditions: [condition('Reachable', 'True'), condition('Connected', 'True')] };
+  const end = outcome(offboard, 'Failed');
+  const looked = { ...end, operation: { ...end.operation, conditions: [condition('Reachable', 'False')] } };
+  expect(applyOutcome(beginNext({ ...known, queue: [offboard] }), looked, now).conditions).toEqual([
+    condition('Reachable', 'False'),
+    condition('Connected', 'True'),
+  ]);
 });
 
 test('knows no proxy and no identity of a machine that has left', () => {

@@ -11,6 +11,8 @@ export type Admission =
 
 /** How long an Idempotency-Key is remembered. */
 export const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
+/** Keys that one machine remembers; the oldest beyond these are forgotten early. */
+export const KEYS_KEPT = 200;
 /** Accepted operations that may wait for their turn. */
 export const QUEUE_LIMIT = 8;
 
@@ -68,7 +70,7 @@ export function accept(
   const keys =
     key === undefined || living.some((seen) => seen.key === key)
       ? living
-      : [...living, { key, bodyDigest, operationId, atMs: nowMs }];
+      : [...living, { key, bodyDigest, operationId, atMs: nowMs }].slice(-KEYS_KEPT);
   if (admission.kind === 'Same') return { ...state, keys };
   const first = state.desired === undefined && admission.operation.verb === 'onboard' ? admission.operation : undefined;
   return {
@@ -102,6 +104,11 @@ function admitByKey(
         'IdempotencyKeyReused',
         `Idempotency-Key ${seen.key} was used within 24 h for another request (operation ${seen.operationId}); use a new key`,
       );
+}
+
+/** How long the entity must stay to know its last key; 0 where it remembers none. */
+export function keysLiveForMs(state: MachineState, nowMs: number): number {
+  return Math.max(0, ...livingKeys(state, nowMs).map(({ atMs }) => atMs + KEY_LIFETIME_MS - nowMs));
 }
 
 function livingKeys(state: MachineState, nowMs: number) {

@@ -48,7 +48,7 @@ export function planBootstrap({ cluster, machine, rendered }: DecidableInput): C
     ...objectsToApply(rendered.objects, cluster.objects),
     ...packageToInstall(machine, cluster.revision.version),
     ...filesToWrite(rendered.files, rendered.hostsLines, machine),
-    ...tokenToPlace(rendered, machine.files),
+    ...tokenToPlace(rendered, machine),
     ...proxyToStart(machine),
   ];
 }
@@ -104,8 +104,11 @@ function holdsCertificates(found: readonly string[], pem: string): boolean {
   return wanted.length > 0 && wanted.every(([, text = '']) => found.includes(text.replaceAll(/\s/g, '')));
 }
 
-function tokenToPlace({ token, serviceAccount }: RenderMachineResult, found: readonly FoundFile[]): Change[] {
-  const isPlaced = found.some(({ path, mode }) => path === token.path && mode === token.mode);
+/** A token that stands there before Meshlift wrote anything is of an earlier life of the machine. */
+function tokenToPlace({ token, serviceAccount }: RenderMachineResult, { files, journal }: MachineFacts): Change[] {
+  const isPlaced =
+    journal.entries > 0 &&
+    files.some(({ path, mode, owner }) => path === token.path && mode === token.mode && owner === token.owner);
   return isPlaced ? [] : [{ step: 'placeToken', path: token.path, serviceAccount }];
 }
 

@@ -44,8 +44,10 @@ const workloadGroupFound: Check = (input) => {
           `${group} does not exist; create it, or give its labels and ports in workload`,
         );
   }
-  const { probe, template = {} } = cluster.workloadGroup.spec;
-  const differing = differences({ ...template, ...(probe ? { probe } : {}) }, workload ?? {});
+  const { probe, metadata, template = {} } = cluster.workloadGroup.spec;
+  // istiod gives an entry the labels of both places, the template's above.
+  const labels = { ...metadata?.labels, ...template.labels };
+  const differing = differences({ ...template, labels, ...(probe ? { probe } : {}) }, workload ?? {});
   return differing.length === 0
     ? holds('WorkloadGroupFound', `${group} exists`)
     : fails(

@@ -1,4 +1,5 @@
 /** What must be true of a machine before it can join. */
+import { isVersion } from './bootstrap-plan.ts';
 import type { Check } from './conditions.ts';
 import { fails, holds } from './verdicts.ts';
 
@@ -86,6 +87,20 @@ const portsFree: Check = ({ machine, isMember, request: { name } }) => {
       );
 };
 
+/** Another version would be replaced, and an undo could not put it back. */
+const packageIsOurs: Check = ({ machine, cluster, request: { name } }) => {
+  const version = cluster?.revision?.version;
+  const installed = machine?.installedVersion;
+  if (!machine || version === undefined || installed === undefined || machine.journal.entries > 0) return undefined;
+  return isVersion(installed, version)
+    ? holds('PackageIsOurs', `${name} has istio-sidecar ${version} already`)
+    : fails(
+        'PackageIsOurs',
+        'PackageOfOthers',
+        `${name} has istio-sidecar ${installed}, which Meshlift did not install and would have to replace by ${version}; remove that package there`,
+      );
+};
+
 /** Rules of istio-iptables that Meshlift did not set belong to somebody's hand-made join. */
 const noForeignRedirect: Check = ({ machine, isMember, request: { name } }) => {
   if (!machine || isMember || machine.journal.entries > 0) return undefined;
@@ -116,6 +131,7 @@ export const machineChecks: readonly Check[] = [
   systemdPresent,
   toolsPresent,
   diskSpace,
+  packageIsOurs,
   portsFree,
   noForeignRedirect,
   noLeftovers,

@@ -18,6 +18,8 @@ interface SeenKey {
 
 export interface MachineState {
   readonly phase: MachinePhase;
+  /** The phase before the offboarding that runs now: it comes back where that touches nothing or is undone. */
+  readonly before?: MachinePhase;
   /** Something of ours stands, or may stand, on the machine or in the cluster. */
   readonly isPresent: boolean;
   readonly desired?: OnboardMachine;

@@ -24,11 +24,26 @@ export function planOffboard(machineName: string, cluster: ClusterFacts, machine
   };
 }
 
+interface LastLook {
+  readonly machineName: string;
+  readonly cluster: ClusterFacts;
+  readonly machine: MachineFacts;
+  readonly registered: { readonly name: string } | undefined;
+  /** Proxy and redirection were Meshlift's: those of somebody's hand-made join are not its leftovers. */
+  readonly wasOurs: boolean;
+}
+
 /** What is still there after an offboarding; empty when the machine is as found and the cluster has nothing of it left. */
-export function leftovers(machineName: string, cluster: ClusterFacts, machine: MachineFacts): string[] {
-  const plan = planOffboard(machineName, cluster, machine);
+export function leftovers({ machineName, cluster, machine, registered, wasOurs }: LastLook): string[] {
+  const { journal, unit, isCaptured } = machine;
+  const isDown = unit.activeState === 'inactive' || unit.activeState === 'failed';
   return [
-    ...(machine.journal.entries > 0 ? [`${machine.journal.entries} changes in the machine's journal`] : []),
-    ...plan.objects.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`),
+    ...(journal.entries > 0 ? [`${journal.entries} changes in the machine's journal`] : []),
+    ...(wasOurs && !isDown ? [`unit istio, which is ${unit.activeState}`] : []),
+    ...(wasOurs && isCaptured ? ['redirection of its traffic'] : []),
+    ...(registered ? [`WorkloadEntry ${registered.name}`] : []),
+    ...planOffboard(machineName, cluster, machine).objects.map(
+      ({ kind, namespace, name }) => `${kind} ${namespace}/${name}`,
+    ),
   ];
 }

@@ -1,5 +1,4 @@
 /** How a machine's state changes when one of its operations begins and when it ends. */
-import type { OperationPhase } from '../../api/schemas/operation.ts';
 import type { OperationOutcome } from '../messages.ts';
 import { keepTransitions } from './conditions.ts';
 import { newMachine, OPERATIONS_KEPT, pinHostKey } from './machine-state.ts';
@@ -9,40 +8,52 @@ import type { MachineState, QueuedOperation } from './machine-state.ts';
 export function beginNext(state: MachineState): MachineState {
   const [current, ...queue] = state.queue;
   if (current === undefined) return state;
-  if (current.verb === 'offboard') return { ...state, current, queue, phase: 'Offboarding' };
+  if (current.verb === 'offboard') return { ...state, current, queue, phase: 'Offboarding', before: state.phase };
   return {
     ...state,
     current,
     queue,
     phase: state.isPresent ? state.phase : 'Onboarding',
-    desired: state.isPresent && state.desired ? state.desired : current.body,
-    desiredDigest: current.bodyDigest,
+    ...(state.isPresent && state.desired ? {} : { desired: current.body, desiredDigest: current.bodyDigest }),
   };
 }
 
 /** What is told of an operation that ended without a word (terminated, or timed out): nobody knows what it left. */
-export function outcomeOfLost({ operationId, verb }: QueuedOperation, machine: string, why: string): OperationOutcome {
+export function outcomeOfLost(lost: QueuedOperation, machine: string, why: string): OperationOutcome {
+  const message = `Operation ${lost.operationId} ended without its outcome (${why}); DELETE ${machine} to take away what it left`;
+  return failed(lost, machine, message, true);
+}
+
+/** An onboarding with another body was accepted behind an offboarding; where that did not succeed, it cannot be done. */
+export function refuseOther(
+  state: MachineState,
+  current: QueuedOperation,
+  machine: string,
+): OperationOutcome | undefined {
+  if (current.verb === 'offboard' || current.bodyDigest === state.desiredDigest) return undefined;
+  const message = `Nothing was touched: ${machine} is still there with another specification, as the DELETE before did not succeed; DELETE it again, then onboard it anew`;
+  return failed(current, machine, message, false);
+}
+
+function failed(
+  { operationId, verb }: QueuedOperation,
+  machine: string,
+  message: string,
+  leftBehind: boolean,
+): OperationOutcome {
   const [namespace = '', name = ''] = machine.split('/');
-  const message = `Operation ${operationId} ended without its outcome (${why}); DELETE ${machine} to take away what it left`;
+  const target = { namespace, name };
   return {
     operationId,
-    operation: {
-      id: operationId,
-      verb,
-      target: { namespace, name },
-      phase: 'Failed',
-      steps: [],
-      conditions: [],
-      message,
-    },
+    operation: { id: operationId, verb, target, phase: 'Failed', steps: [], conditions: [], message },
     fence: 0,
-    leftBehind: true,
+    leftBehind,
   };
 }
 
 /** Folds what an operation did and learned into the state. */
 export function applyOutcome(state: MachineState, outcome: OperationOutcome, endedAt: string): MachineState {
-  const { current, ...rest } = state;
+  const { current, before, ...rest } = state;
   if (current?.operationId !== outcome.operationId) return state;
   const { operation } = outcome;
   const summary = {
@@ -56,12 +67,12 @@ export function applyOutcome(state: MachineState, outcome: OperationOutcome, end
   return {
     ...rest,
     isPresent,
-    phase: phaseAfter(state, operation.verb, operation.phase, isPresent),
+    phase: phaseAfter({ ...state, isPresent }, outcome, before),
     ...(rest.desired
       ? { desired: { ...rest.desired, host: pinHostKey(rest.desired.host, outcome.pinnedHostKey) } }
       : {}),
     ...(outcome.fence > 0 ? { fence: outcome.fence } : {}),
-    conditions: keepTransitions(state.conditions, outcome.machine?.conditions ?? operation.conditions),
+    conditions: conditionsAfter(state, outcome, isPresent),
     proxy: isPresent ? (outcome.machine?.proxy ?? state.proxy) : newMachine.proxy,
     // What was placed by an earlier operation (the token) is still there.
     identity: isPresent ? { ...state.identity, ...outcome.machine?.identity } : newMachine.identity,
@@ -69,21 +80,28 @@ export function applyOutcome(state: MachineState, outcome: OperationOutcome, end
   };
 }
 
+/** What stays keeps what was known of it beside what the operation found: an unsuccessful one looks at less. */
+function conditionsAfter(state: MachineState, { machine, operation }: OperationOutcome, isPresent: boolean) {
+  const found = keepTransitions(state.conditions, machine?.conditions ?? operation.conditions);
+  if (!isPresent || operation.phase === 'Succeeded') return found;
+  return [...found, ...state.conditions.filter(({ type }) => !found.some((condition) => condition.type === type))];
+}
+
+/** What never stood and was not touched is not there, however its operation ended. */
 function isPresentAfter(state: MachineState, { operation, leftBehind }: OperationOutcome): boolean {
-  if (operation.verb === 'offboard') return operation.phase !== 'Succeeded';
-  return operation.phase === 'Succeeded' || state.isPresent || leftBehind;
+  const isDone = operation.phase === 'Succeeded';
+  if (operation.verb === 'offboard') return !isDone && (state.isPresent || leftBehind);
+  return isDone || state.isPresent || leftBehind;
 }
 
 function phaseAfter(
   state: MachineState,
-  verb: 'onboard' | 'offboard',
-  phase: OperationPhase,
-  isPresent: boolean,
+  { operation: { verb, phase }, leftBehind }: OperationOutcome,
+  before: MachineState['phase'] | undefined,
 ): MachineState['phase'] {
   if (phase === 'Succeeded') return verb === 'onboard' ? 'InMesh' : 'Offboarded';
+  // An offboarding that touched nothing, or was undone, leaves the machine what it was.
+  if (verb === 'offboard') return leftBehind ? 'Failed' : (before ?? 'Failed');
   // A repeat that failed on a member leaves it the member it was.
-  if (verb === 'onboard' && isPresent && state.phase === 'InMesh') return 'InMesh';
-  // An offboarding that was undone leaves the machine serving.
-  if (verb === 'offboard' && phase !== 'Failed') return 'InMesh';
-  return 'Failed';
+  return state.isPresent && state.phase === 'InMesh' ? 'InMesh' : 'Failed';
 }
