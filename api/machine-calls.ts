@@ -1,37 +1,22 @@
 /** What the API asks of a machine's entity: by name and by type, over Temporal. */
-import { setTimeout as delay } from 'node:timers/promises';
-
 import { QueryNotRegisteredError, WithStartWorkflowOperation } from '@temporalio/client';
-import type { WorkflowHandle } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowNotFoundError } from '@temporalio/common';
 
-import type {
-  Accepted,
-  MachineInput,
-  OffboardRequest,
-  OnboardRequest,
-  PlanMachineInput,
-} from '../workflows/messages.ts';
+import type { Accepted, MachineInput, OffboardRequest, OnboardRequest } from '../workflows/messages.ts';
+import { latestRunIds, wasRunAsked } from './latest-runs.ts';
 import { operationRequest } from './operation-request.ts';
 import { problem } from './problems.ts';
-import type { Machine, OnboardMachine, Plan } from './schemas/machine.ts';
+import type { Machine, OnboardMachine } from './schemas/machine.ts';
 import type { Operation } from './schemas/operation.ts';
 import type { Temporal } from './temporal.ts';
 
-interface Target {
+export interface Target {
   readonly namespace: string;
   readonly name: string;
 }
 
-const TASK_QUEUE = 'meshlift';
-/** Facts of an unreachable machine are retried for half a minute before the plan says so. */
-const PLAN_WITHIN_MS = 60_000;
-/** Temporal's word that the plan timed out comes before the caller's own deadline. */
-const TIMEOUT_TOLD_WITHIN_MS = 5_000;
-/** A worker that is there takes a workflow's first task within this. */
-const WORKER_TAKES_WITHIN_MS = 3_500;
-
-const entityId = ({ namespace, name }: Target): string => `machine/${namespace}/${name}`;
+export const TASK_QUEUE = 'meshlift';
+export const entityId = ({ namespace, name }: Target): string => `machine/${namespace}/${name}`;
 
 /** Starts the machine's entity, or finds the running one, and asks it to onboard. */
 export async function onboardMachine(
@@ -78,43 +63,30 @@ export async function offboardMachine(temporal: Temporal, target: Target, idempo
   return accepted(temporal, operationId, 'offboard', target);
 }
 
-/** Answers for machines that left as well, from their last run, while Temporal keeps it. */
+/**
+ * Answers for machines that left as well, from their last run, while Temporal keeps it. An entity that was ended from outside
+ * no longer looks after its machine, whatever phase it told last.
+ */
 export function readMachine(temporal: Temporal, target: Target): Promise<Machine> {
-  const entity = temporal.client.workflow.getHandle(entityId(target));
-  return orNotFound(target, () => temporal.inTime(() => entity.query<Machine>('machine')));
-}
-
-/** Runs `planMachine` and waits for its answer; a plan that no worker takes is ended, so that nothing runs later. */
-export async function planMachine(temporal: Temporal, body: OnboardMachine): Promise<Plan> {
-  const { operationId } = operationRequest({ verb: 'onboard', ...body, body, idempotencyKey: undefined });
-  const plan = await temporal.inTime(() =>
-    temporal.client.workflow.start<(input: PlanMachineInput) => Promise<Plan>>('planMachine', {
-      workflowId: `plan-${operationId}`,
-      taskQueue: TASK_QUEUE,
-      args: [{ body }],
-      workflowExecutionTimeout: PLAN_WITHIN_MS,
-      staticSummary: `Plan of ${body.namespace}/${body.name}`,
+  return orNotFound(target, () =>
+    temporal.inTime(async () => {
+      const { handle, status } = await latestEntity(temporal, target);
+      const machine = await handle.query<Machine>('machine');
+      return status === 'RUNNING' || status === 'COMPLETED' ? machine : { ...machine, phase: 'Failed' as const };
     }),
   );
-  const answered = new AbortController();
-  try {
-    return await Promise.race([
-      temporal.inTime(() => plan.result(), PLAN_WITHIN_MS + TIMEOUT_TOLD_WITHIN_MS),
-      refuseWithoutWorker(temporal, plan, answered.signal),
-    ]);
-  } finally {
-    answered.abort();
-  }
 }
 
-/** Rejects when no worker has taken the workflow in time; else never settles before the signal. */
-async function refuseWithoutWorker(temporal: Temporal, plan: WorkflowHandle, answered: AbortSignal): Promise<never> {
-  await delay(WORKER_TAKES_WITHIN_MS, undefined, { signal: answered });
-  const { historyLength } = await plan.describe();
-  const eventsBeforeAWorker = 2;
-  if (historyLength > eventsBeforeAWorker) return new Promise<never>(() => undefined);
-  await temporal.inTime(() => plan.terminate('no worker took the plan in time'));
-  throw problem('no-worker');
+/** The run that knows the machine: an entity that was asked nothing leaves the word to the run before it. */
+async function latestEntity({ client }: Temporal, target: Target) {
+  const workflowId = entityId(target);
+  const last = client.workflow.getHandle(workflowId);
+  const described = await last.describe();
+  if (wasRunAsked(described)) return { handle: last, status: described.status.name };
+  const runId = (await latestRunIds(client, [workflowId])).get(workflowId);
+  if (runId === undefined) return { handle: last, status: described.status.name };
+  const handle = client.workflow.getHandle(workflowId, runId);
+  return { handle, status: (await handle.describe()).status.name };
 }
 
 async function orNotFound<Result>({ namespace, name }: Target, call: () => Promise<Result>): Promise<Result> {

@@ -37,8 +37,9 @@ export async function serveOpenApi(app: FastifyInstance, version: string): Promi
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
-    uiConfig: { docExpansion: 'list' },
-    theme: { title: 'Meshlift API', css: [{ filename: 'theme.css', content: '.topbar { display: none }' }] },
+    // The base layout has no bar to load other documents with.
+    uiConfig: { docExpansion: 'list', layout: 'BaseLayout' },
+    theme: { title: 'Meshlift API' },
   });
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
 }

@@ -37,7 +37,10 @@ export async function readOperation(temporal: Temporal, id: string): Promise<Ope
   return { ...operation, ...temporal.workflowUrl(id) };
 }
 
-/** Asks the operation to stop and undo what it did; this needs no worker, the undoing does. */
+/**
+ * Asks the operation to stop and undo what it did; this needs no worker, the undoing does. The operation says in its memo
+ * from when on there is nothing to stop; one that says nothing can be stopped while it runs.
+ */
 export async function cancelOperation(temporal: Temporal, id: string): Promise<void> {
   const found = await findOperation(temporal, id);
   if (!('handle' in found)) {
@@ -49,6 +52,14 @@ export async function cancelOperation(temporal: Temporal, id: string): Promise<v
   if (description.status.name !== 'RUNNING') {
     throw problem('operation-not-running', {
       detail: `Operation ${id} has ended already; GET /v1/operations/${id} says how`,
+    });
+  }
+  if (description.memo?.['isCancellable'] === false) {
+    throw problem('operation-not-cancellable', {
+      detail:
+        verbOfWorkflow[description.type] === 'offboard'
+          ? `Operation ${id} cannot be stopped any more: it is being undone, or has stopped the machine's proxy and only goes forward; GET /v1/operations/${id} says how far it is`
+          : `Operation ${id} cannot be stopped any more: what it did is being undone, or it is at its end; GET /v1/operations/${id} says how far it is`,
     });
   }
   await temporal.inTime(() => handle.cancel());

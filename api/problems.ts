@@ -30,6 +30,10 @@ const problems = {
   'machine-exists': { status: 409, detail: 'The machine is in the mesh already, onboarded by a different request' },
   'machine-busy': { status: 409, detail: 'Another operation runs on this machine; wait for it or cancel it' },
   'operation-not-running': { status: 409, detail: 'The operation does not run; there is nothing to cancel' },
+  'operation-not-cancellable': {
+    status: 409,
+    detail: 'The operation undoes what it did already, or has come to where it only goes forward; wait for its end',
+  },
   'body-too-large': { status: 413, detail: 'The body is larger than any valid request' },
   'media-type-unsupported': { status: 415, detail: 'Only application/json is read' },
   'cross-site': {

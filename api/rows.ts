@@ -1,4 +1,5 @@
 /** Rows of the lists, read from what the visibility store says of a run. Pure. */
+import { wasAsked } from './latest-runs.ts';
 import type { MachinePhase, MachineRow } from './schemas/machine.ts';
 import type { Operation, OperationPhase, OperationRow } from './schemas/operation.ts';
 import type { ListedRun } from './visibility.ts';
@@ -13,9 +14,9 @@ const machinePhases: readonly MachinePhase[] = ['Onboarding', 'InMesh', 'Offboar
 const endPhases: readonly OperationPhase[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'];
 const operationPhases: readonly OperationPhase[] = ['Pending', 'Running', 'Waiting', ...endPhases];
 
-/** An entity that ended before an operation did was asked nothing: its first request was refused or lost. */
+/** An entity that ended and was asked nothing is no machine: its first request was refused or lost. */
 export function isMachine(run: ListedRun): boolean {
-  return run.isRunning || run.status !== 'COMPLETED' || textOf(run, 'MeshliftPhase') !== 'Onboarding';
+  return run.isRunning || wasAsked(run.memo, run.attributes['MeshliftPhase']);
 }
 
 export function machineRow(run: ListedRun): MachineRow {

@@ -1,11 +1,15 @@
 /**
  * Lists from Temporal's visibility store alone (search attributes, memo, status): they answer without a worker. One page is
- * one call to Temporal, plus one where it holds ended runs: only the last run of a workflow id is shown.
+ * one call to Temporal, plus one where a run may not be the one to show: of a workflow id, the last run that was asked anything.
  */
-import { defaultPayloadConverter } from '@temporalio/common';
+import { createHash } from 'node:crypto';
+
+import { isGrpcServiceError } from '@temporalio/client';
 import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 
 import { problem } from './problems.ts';
+import { latestRunIds, wasAsked } from './latest-runs.ts';
 
 /** One workflow run as the visibility store knows it. */
 export interface ListedRun {
@@ -36,6 +40,10 @@ type RawRun = NonNullable<
   Awaited<ReturnType<Client['workflowService']['listWorkflowExecutions']>>['executions']
 >[number];
 
+/** gRPC status code. */
+const INVALID_ARGUMENT = 3;
+const CHECKSUM_BYTES = 12;
+
 /** temporal.api.enums.v1.WorkflowExecutionStatus */
 const statuses = [
   'UNSPECIFIED',
@@ -51,12 +59,7 @@ type RunStatus = (typeof statuses)[number];
 
 export async function listLatestRuns(client: Client, namespace: string, request: PageRequest): Promise<Page> {
   const query = `${request.query} AND ExecutionStatus != 'ContinuedAsNew'`;
-  const answer = await client.workflowService.listWorkflowExecutions({
-    namespace,
-    query,
-    pageSize: request.pageSize,
-    ...(request.pageToken === undefined ? {} : { nextPageToken: decodePageToken(request.pageToken, query) }),
-  });
+  const answer = await page(client, { namespace, query, pageSize: request.pageSize }, request.pageToken);
   const runs = answer.executions.map(listedRun);
   const superseded = await findSuperseded(client, runs);
   return {
@@ -65,19 +68,23 @@ export async function listLatestRuns(client: Client, namespace: string, request:
   };
 }
 
-/** Run ids of ended runs whose workflow id has a later run, on this page or any other. */
-async function findSuperseded(client: Client, runs: readonly ListedRun[]): Promise<ReadonlySet<string>> {
-  const ended = runs.filter((run) => !run.isRunning);
-  if (ended.length === 0) return new Set();
-  const latest = new Map<string, { runId: string; startedAt: number }>();
-  const ids = [...new Set(ended.map((run) => `'${run.workflowId}'`))].join(', ');
-  for await (const run of client.workflow.list({ query: `WorkflowId IN (${ids})` })) {
-    const known = latest.get(run.workflowId);
-    if (known === undefined || run.startTime.getTime() > known.startedAt) {
-      latest.set(run.workflowId, { runId: run.runId, startedAt: run.startTime.getTime() });
-    }
+async function page(client: Client, list: { namespace: string; query: string; pageSize: number }, pageToken?: string) {
+  if (pageToken === undefined) return client.workflowService.listWorkflowExecutions(list);
+  const nextPageToken = decodePageToken(pageToken, list.query);
+  try {
+    return await client.workflowService.listWorkflowExecutions({ ...list, nextPageToken });
+  } catch (error) {
+    // The first page passed with the same query, so it is the token that Temporal cannot read.
+    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
+    throw code === INVALID_ARGUMENT ? problem('invalid-page-token', { cause: error }) : error;
   }
-  return new Set(ended.filter((run) => latest.get(run.workflowId)?.runId !== run.runId).map((run) => run.runId));
+}
+
+/** Run ids of this page that another run of the same workflow id stands for. */
+async function findSuperseded(client: Client, runs: readonly ListedRun[]): Promise<ReadonlySet<string>> {
+  const doubtful = runs.filter((run) => !run.isRunning || !wasAsked(run.memo, run.attributes['MeshliftPhase']));
+  const latest = await latestRunIds(client, [...new Set(doubtful.map((run) => run.workflowId))]);
+  return new Set(doubtful.filter((run) => latest.get(run.workflowId) !== run.runId).map((run) => run.runId));
 }
 
 function listedRun(raw: RawRun): ListedRun {
@@ -110,17 +117,16 @@ function decodeFields(fields: Readonly<Record<string, Payload>> | null | undefin
 
 /** A token is bound to its query: with another filter Temporal would answer from the middle of another list. */
 function encodePageToken(token: Uint8Array, query: string): string {
-  return Buffer.from(JSON.stringify([Buffer.from(token).toString('base64'), query])).toString('base64url');
+  return Buffer.concat([checksum(token, query), token]).toString('base64url');
 }
 
 function decodePageToken(text: string, query: string): Uint8Array {
-  try {
-    const decoded: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
-    if (Array.isArray(decoded) && typeof decoded[0] === 'string' && decoded[1] === query) {
-      return Buffer.from(decoded[0], 'base64');
-    }
-  } catch (error) {
-    throw problem('invalid-page-token', { cause: error });
-  }
-  throw problem('invalid-page-token');
+  const bytes = Buffer.from(text, 'base64url');
+  const token = bytes.subarray(CHECKSUM_BYTES);
+  if (!checksum(token, query).equals(bytes.subarray(0, CHECKSUM_BYTES))) throw problem('invalid-page-token');
+  return token;
+}
+
+function checksum(token: Uint8Array, query: string): Buffer {
+  return createHash('sha256').update(query).update('\n').update(token).digest().subarray(0, CHECKSUM_BYTES);
 }

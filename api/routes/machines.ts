@@ -1,15 +1,23 @@
 /** `/v1/machines`: onboard, list, read, offboard. */
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 
-import { offboardMachine, onboardMachine, planMachine, readMachine } from '../machine-calls.ts';
+import { offboardMachine, onboardMachine, readMachine } from '../machine-calls.ts';
+import { planMachine } from '../plan-call.ts';
+import { refuseBody } from '../refuse-body.ts';
 import { isMachine, machineRow } from '../rows.ts';
 import { Machine, MachineList, OnboardMachine, Plan } from '../schemas/machine.ts';
-import type { MachineListQuery } from '../schemas/requests.ts';
-import { IdempotencyHeaders, MachineListQuery as ListQuery, MachineParams, OnboardQuery } from '../schemas/requests.ts';
+import {
+  IdempotencyHeaders,
+  MachineListQuery as ListQuery,
+  MachineParams,
+  NoQuery,
+  OnboardQuery,
+} from '../schemas/requests.ts';
 import { Operation } from '../schemas/operation.ts';
 import { withProblems } from '../schemas/responses.ts';
 import type { Temporal } from '../temporal.ts';
 import { listLatestRuns } from '../visibility.ts';
+import { machinesQuery } from '../machines-query.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
 const tags = ['machines'];
@@ -22,6 +30,9 @@ export const machineRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal }>
         tags,
         operationId: 'onboardMachine',
         summary: 'Onboard a machine into the mesh, or with validateOnly show what that would do',
+        description:
+          'The same body again is answered 202 and brings the machine in line; another body for a machine that is there is ' +
+          'refused with 409, with validateOnly as well.',
         querystring: OnboardQuery,
         headers: IdempotencyHeaders,
         body: OnboardMachine,
@@ -49,7 +60,7 @@ export const machineRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal }>
     async ({ query }) => {
       const { pageSize = DEFAULT_PAGE_SIZE, pageToken } = query;
       const { runs, nextPageToken } = await temporal.inTime(() =>
-        listLatestRuns(temporal.client, temporal.namespace, { query: visibilityQuery(query), pageSize, pageToken }),
+        listLatestRuns(temporal.client, temporal.namespace, { query: machinesQuery(query), pageSize, pageToken }),
       );
       return {
         machines: runs.filter(isMachine).map(machineRow),
@@ -66,6 +77,7 @@ export const machineRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal }>
         operationId: 'getMachine',
         summary: 'Read one machine: phase, conditions, proxy, identity, last operations',
         params: MachineParams,
+        querystring: NoQuery,
         response: withProblems({ 200: Machine }, [400, 404, 429, 503]),
       },
     },
@@ -75,13 +87,16 @@ export const machineRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal }>
   app.delete(
     '/v1/machines/:namespace/:name',
     {
+      preValidation: refuseBody,
       schema: {
         tags,
         operationId: 'offboardMachine',
         summary: 'Offboard a machine: out of the mesh, and as it was found',
+        description: 'Takes no body and no query: there is no validateOnly here.',
         params: MachineParams,
+        querystring: NoQuery,
         headers: IdempotencyHeaders,
-        response: withProblems({ 202: Operation }, [400, 404, 409, 422, 429, 503]),
+        response: withProblems({ 202: Operation }, [400, 404, 409, 413, 415, 422, 429, 503]),
       },
     },
     async (request, reply) => {
@@ -92,20 +107,3 @@ export const machineRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal }>
 
   done();
 };
-
-/** Every value has passed a schema that allows no quote. */
-function visibilityQuery({ namespace, phase, workloadGroup, outdated }: MachineListQuery): string {
-  return [
-    "WorkflowType = 'machine'",
-    namespace === undefined ? '' : `MeshliftNamespace = '${namespace}'`,
-    phase === undefined ? '' : `MeshliftPhase = '${phase}'`,
-    workloadGroup === undefined ? '' : `MeshliftWorkloadGroup = '${workloadGroup}'`,
-    outdated === undefined
-      ? ''
-      : outdated
-        ? 'MeshliftOutdated = true'
-        : '(MeshliftOutdated = false OR MeshliftOutdated IS NULL)',
-  ]
-    .filter((clause) => clause !== '')
-    .join(' AND ');
-}

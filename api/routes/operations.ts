@@ -2,9 +2,10 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 
 import { cancelOperation, readOperation } from '../operation-calls.ts';
+import { refuseBody } from '../refuse-body.ts';
 import { operationRow, verbOfWorkflow } from '../rows.ts';
 import { Operation, OperationList } from '../schemas/operation.ts';
-import { OperationListQuery, OperationParams } from '../schemas/requests.ts';
+import { NoQuery, OperationListQuery, OperationParams } from '../schemas/requests.ts';
 import { CancelAccepted, withProblems } from '../schemas/responses.ts';
 import type { Temporal } from '../temporal.ts';
 import { listLatestRuns } from '../visibility.ts';
@@ -49,6 +50,7 @@ export const operationRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal 
         operationId: 'getOperation',
         summary: 'Read one operation with its steps and conditions, running or ended',
         params: OperationParams,
+        querystring: NoQuery,
         response: withProblems({ 200: Operation }, [400, 404, 429, 503]),
       },
     },
@@ -58,12 +60,17 @@ export const operationRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal 
   app.post(
     '/v1/operations/:id/cancel',
     {
+      preValidation: refuseBody,
       schema: {
         tags,
         operationId: 'cancelOperation',
         summary: 'Stop an operation; what it did is undone on both sides, and Location says how far that is',
+        description:
+          'Takes no body. 409 where there is nothing to stop: the operation waits for its turn, undoes what it did already, ' +
+          'has ended, or offboards a machine whose proxy it has stopped, from where it only goes forward.',
         params: OperationParams,
-        response: withProblems({ 202: CancelAccepted }, [400, 404, 409, 429, 503]),
+        querystring: NoQuery,
+        response: withProblems({ 202: CancelAccepted }, [400, 404, 409, 413, 415, 429, 503]),
       },
     },
     async ({ params: { id } }, reply) => {

@@ -12,7 +12,8 @@ export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       pattern: '^[!-~]{1,255}$',
-      description: 'Same key and body: same answer, nothing done twice. Same key, other body: 422. Kept for 24 hours',
+      description:
+        'Same key and body: same answer, nothing done twice. Same key, other body: 422. Kept for 24 hours, also when the machine has left',
     }),
   ),
 });
@@ -30,6 +31,9 @@ export const OnboardQuery = Type.Object(
   { validateOnly: Type.Optional(Type.Boolean({ description: 'true: answer with the Plan, touch nothing' })) },
   closed,
 );
+
+/** For calls that take no query: an unknown one, e.g. validateOnly where it is not there, must not be ignored. */
+export const NoQuery = Type.Object({}, closed);
 
 export const MachineListQuery = Type.Object(
   {

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 
 import { ConfigError, readApiConfig } from '../../api/config.ts';
+import { readWorkerConfig } from '../../worker/config.ts';
 
 const faultsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -45,4 +46,11 @@ test('reports every fault at once', () => {
     expect.stringContaining('MESHLIFT_TEMPORAL_UI'),
     expect.stringContaining('MESHLIFT_AUTH'),
   ]);
+});
+
+test('the worker refuses a package address with a password, and does not repeat it', () => {
+  const start = (): unknown =>
+    readWorkerConfig({ MESHLIFT_PACKAGES: 'https://me:s3cret@packages.example/{version}.deb' });
+  expect(start).toThrow(/MESHLIFT_PACKAGES='https:\/\/\.\.\.@packages.*without user, password/);
+  expect(start).toThrow(expect.objectContaining({ message: expect.not.stringContaining('s3cret') as unknown }));
 });

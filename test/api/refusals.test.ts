@@ -104,6 +104,15 @@ describe('a body', () => {
     expect(problem.type).toBe('urn:meshlift:problem:body-too-large');
   });
 
+  test.each([
+    ['POST', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/cancel'],
+    ['DELETE', '/v1/machines/shop/orders-1'],
+  ])('of %s %s is refused: it takes none', async (method, path) => {
+    const { status, problem } = await refusal(path, { ...post({ force: true }), method });
+    expect(status).toBe(400);
+    expect(problem.detail).toContain('takes no body');
+  });
+
   test('of a type a form can send is refused', async () => {
     const { status } = await refusal('/v1/machines', post(valid, { 'content-type': 'text/plain' }));
     expect(status).toBe(415);
@@ -127,6 +136,17 @@ describe('a query', () => {
       expect(status).toBe(400);
     },
   );
+
+  test.each([
+    ['DELETE', '/v1/machines/shop/orders-1?validateOnly=true'],
+    ['GET', '/v1/machines/shop/orders-1?verbose=true'],
+    ['GET', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000?verbose=true'],
+    ['POST', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/cancel?force=true'],
+  ])('that %s %s does not know is refused, not ignored', async (method, path) => {
+    const { status, problem } = await refusal(path, { method });
+    expect(status).toBe(400);
+    expect(problem.errors?.[0]?.path).toMatch(/^querystring\/(validateOnly|verbose|force)$/);
+  });
 
   test('with a page token of another list is refused', async () => {
     const { problem } = await refusal('/v1/machines?pageToken=bm90IG91cnM');

@@ -64,8 +64,10 @@ test.each([
   expect(operationRow({ ...operation, isRunning: status === 'RUNNING', status, attributes })?.phase).toBe(shown);
 });
 
-test('counts an entity that ended before any operation did as no machine', () => {
+test('counts an entity that ended and was never asked anything as no machine', () => {
   const attributes = { MeshliftPhase: 'Onboarding' };
+  const memo = { phase: 'Onboarding' };
+  expect(isMachine({ ...run, isRunning: false, status: 'TERMINATED', attributes, memo })).toBe(true);
   expect(isMachine({ ...run, attributes })).toBe(true);
   expect(isMachine({ ...run, isRunning: false, status: 'COMPLETED', attributes })).toBe(false);
 });
