@@ -55,7 +55,7 @@ type Ran = ReturnType<typeof runJest>;
 function runPlatform(args: readonly string[], wasUp: boolean): Ran {
   if (!wasUp && sandbox('up') !== 0) return { status: 1, report: undefined };
   try {
-    return runJest(['--runInBand', ...args, '--selectProjects', 'pure', 'platform']);
+    return runJest(['--maxWorkers', '2', ...args, '--selectProjects', 'pure', 'platform']);
   } finally {
     if (!wasUp) sandbox('down');
   }

@@ -1,41 +1,66 @@
-/** The README's onboarding calls, run as a reader would paste them, against a Meshlift that runs on the sandbox. */
+/** The README's commands: the demo as a script would run it, then the onboarding calls as a reader would paste them. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 
+import { sandbox, sandboxEnv } from '../../demo/sandbox-client.ts';
+import type { Summary } from '../../demo/summary.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 
 const execute = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
 
-let platform: Platform;
-beforeAll(async () => {
-  platform = await startPlatform();
-}, 120_000);
+/** The machine of the README under a name that only this run knows. */
+const machine = `orders-${Date.now().toString(36).slice(-5)}`;
+let platform: Platform | undefined;
 afterAll(async () => {
-  await platform.stop();
-});
+  await platform?.stop();
+  await sandbox('machine', 'remove', machine);
+}, 60_000);
+
+test('npm run demo onboards three machines, loses no request, and prints its summary last', async () => {
+  const { stdout } = await execute('npm', ['run', '--silent', 'demo', '--', '--exit', '--json'], {
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Summary;
+  expect(summary.machines.map(({ phase }) => phase)).toEqual(['InMesh', 'InMesh', 'InMesh']);
+  expect(summary.machines.map(({ spiffeId }) => spiffeId)).toEqual([
+    'spiffe://cluster.local/ns/shop/sa/orders',
+    'spiffe://cluster.local/ns/shop/sa/orders',
+    'spiffe://cluster.local/ns/bank/sa/ledger',
+  ]);
+  expect(summary.machines.every(({ steps }) => steps.length > 5)).toBe(true);
+  expect(summary.traffic.failed).toBe(0);
+  expect(summary.traffic.sent).toBeGreaterThanOrEqual(1_000);
+  expect(summary.traffic.directions.podToMachine.sent).toBeGreaterThan(0);
+  expect(summary.traffic.directions.machineToPod.sent).toBeGreaterThan(0);
+}, 600_000);
 
 test('the onboarding calls of the README onboard a machine and take it out again', async () => {
+  platform = await startPlatform({ asEnvSays: true });
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   const [, script] = /<!-- run against the demo -->\s+```sh\n(.*?)\n```/s.exec(readme) ?? [];
-  const { stdout } = await execute('bash', ['-euo', 'pipefail', '-c', script ?? 'exit 1'], {
-    cwd: root,
-    timeout: 240_000,
-  });
+  const { stdout } = await execute(
+    'bash',
+    ['-euo', 'pipefail', '-c', script?.replaceAll('orders-3', machine) ?? 'exit 1'],
+    {
+      cwd: root,
+      timeout: 240_000,
+    },
+  );
   const ends = [...stdout.matchAll(/"verb":"(\w+)","target":\{[^}]*\},"phase":"(\w+)","steps"/g)].map(
     ([, verb, phase]) => `${verb ?? ''} ${phase ?? ''}`,
   );
   expect(ends).toEqual(['onboard Succeeded', 'offboard Succeeded']);
-  expect((await platform.api.machine('shop', 'orders-3')).phase).toBe('Offboarded');
+  expect((await platform.api.machine('shop', machine)).phase).toBe('Offboarded');
 }, 300_000);
 
 test('what a quickstart reader applies is what the worker needs of the cluster', async () => {
   const { stdout } = await execute('kubectl', ['apply', '--dry-run=server', '-f', join(root, 'docs', 'rbac.yaml')], {
-    env: { ...process.env, ...platform.env.exports },
+    env: { ...process.env, ...(await sandboxEnv()).exports },
   });
   expect(stdout).toContain('clusterrole.rbac.authorization.k8s.io/meshlift-machines');
 }, 60_000);

@@ -1,7 +1,7 @@
 /** The main job, end to end: machines of two namespaces join while they serve, work in the mesh, and leave as they came. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import type { MachineList } from '../../api/schemas/machine.ts';
+import type { MachineList, Plan } from '../../api/schemas/machine.ts';
 import type { Problem } from '../../api/schemas/common.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { startLoad } from '../../demo/load.ts';
@@ -135,7 +135,9 @@ describe('onboarding', () => {
     });
     expect(entry?.metadata.annotations).toHaveProperty(['istio.io/connectedAt']);
     const status = await command('istioctl', 'proxy-status', '--revision', '1-30-0');
-    expect(status).toMatch(new RegExp(`^${first.name}\\.shop\\s`, 'm'));
+    expect(status).toMatch(
+      new RegExp(`^${first.name}\\.shop\\s+Kubernetes\\s+istiod-1-30-0-\\S+\\s+1\\.30\\.0\\s`, 'm'),
+    );
     expect(await onMachine(first, "systemctl is-active istio; dpkg-query -W -f '${Version}' istio-sidecar")).toBe(
       'active\n1.30.0',
     );
@@ -149,15 +151,7 @@ describe('onboarding', () => {
     const names = body.machines.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining([first.name, second.name]));
     expect(names).not.toContain(ledger.name);
-    const listed = await command(
-      'temporal',
-      'workflow',
-      'list',
-      '--query',
-      'MeshliftNamespace="shop"',
-      '--output',
-      'json',
-    );
+    const listed = await platform.temporal('workflow', 'list', '--query', 'MeshliftNamespace="shop"');
     expect(listed).toContain(`machine/shop/${first.name}`);
     expect(listed).not.toContain('machine/bank/');
   }, 60_000);
@@ -175,6 +169,31 @@ describe('onboarding', () => {
     ).toEqual([]);
     expect(await fingerprint(first)).toBe(before);
   }, 120_000);
+
+  test('loses no request of the mesh, in either direction, while another machine joins the service', async () => {
+    const [there, back] = await Promise.all([
+      startLoad(frontend, ['http://orders.shop.svc.cluster.local/'], 50),
+      startLoad(`http://${first.address}:8080`, ['http://catalog.shop.svc.cluster.local/'], 50),
+    ]);
+    const joining = await platform.machine('first-3', 'shop');
+    const { id } = await platform.api.onboard(requestFor(joining));
+    expect(await platform.api.finished(id)).toMatchObject({ phase: 'Succeeded' });
+    await eventually('the service spreads over the new machine', async () => {
+      const { answeredBy } = await there.report();
+      return (answeredBy[joining.name] ?? 0) > 20;
+    });
+    const reports = await Promise.all([there.stop(), back.stop()]);
+    expect(reports.map(({ failed, reasons }) => ({ failed, reasons }))).toEqual([
+      { failed: 0, reasons: {} },
+      { failed: 0, reasons: {} },
+    ]);
+    // Istio's default retries would hide a loss: the mesh has them off.
+    const retries = await command(
+      ...['kubectl', '-n', 'shop', 'exec', 'deploy/frontend', '-c', 'istio-proxy', '--'],
+      ...['pilot-agent', 'request', 'GET', 'stats?filter=upstream_rq_retry$&usedonly'],
+    );
+    expect(retries.split('\n').filter((line) => /: [1-9]/.test(line))).toEqual([]);
+  }, 180_000);
 
   test('refuses another request for a machine that is in', async () => {
     const other = { ...requestFor(first), workloadGroup: 'other' };
@@ -253,6 +272,45 @@ describe('refusals', () => {
     expect(JSON.stringify(body)).toContain('hots');
     await notInMesh();
   });
+});
+
+describe('a plan', () => {
+  test('tells every file and object, masks the token, and touches neither side', async () => {
+    const objects = async (): Promise<string> =>
+      await command(
+        'kubectl',
+        '-n',
+        'shop',
+        'get',
+        'serviceaccounts,workloadgroups,peerauthentications,sidecars',
+        '-o',
+        'name',
+      );
+    const before = [await snapshot(outsider), await objects()];
+    const { status, body } = await platform.api.call<Plan>(
+      'POST',
+      '/v1/machines?validateOnly=true',
+      requestFor(outsider),
+    );
+    expect(status).toBe(200);
+    expect(
+      body.conditions.filter(({ status: holds, category }) => category === 'Critical' && holds !== 'True'),
+    ).toEqual([]);
+    expect(body.files.map(({ path }) => path)).toEqual(
+      expect.arrayContaining([
+        '/var/lib/istio/envoy/cluster.env',
+        '/etc/istio/config/mesh',
+        '/etc/certs/root-cert.pem',
+        '/var/run/secrets/tokens/istio-token',
+      ]),
+    );
+    expect(JSON.stringify(body)).not.toContain('eyJ');
+    expect(body.objects.length).toBeGreaterThanOrEqual(2);
+    expect(body.steps.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['installPackage', 'placeToken', 'startProxy']),
+    );
+    expect([await snapshot(outsider), await objects()]).toEqual(before);
+  }, 120_000);
 });
 
 describe('offboarding', () => {

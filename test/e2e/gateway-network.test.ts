@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { eventually } from '../../demo/eventually.ts';
 import { onboardRequest, podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { difference, snapshot } from '../support/as-found.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { onMachine } from '../support/sandbox.ts';
 
@@ -19,6 +20,7 @@ afterAll(async () => {
 }, 60_000);
 
 test('a machine joins through the gateway, reaches a pod service through it, and leaves', async () => {
+  const asFound = await snapshot(machine);
   const teller = await podAddress('bank', 'app=teller');
   const direct = await onMachine(machine, `curl -s -m 3 -o /dev/null -w '%{http_code}' http://${teller}:8080/ || true`);
   expect(direct).toBe('000');
@@ -32,4 +34,5 @@ test('a machine joins through the gateway, reaches a pod service through it, and
 
   const left = await platform.api.finished((await platform.api.offboard('bank', machine.name)).id);
   expect(left.phase).toBe('Succeeded');
+  expect(difference(asFound, await snapshot(machine))).toEqual([]);
 }, 240_000);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import type { Operation } from '../../api/schemas/operation.ts';
-import { eventually } from '../../demo/eventually.ts';
+import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { onboardRequest, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { difference, snapshot } from '../support/as-found.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
@@ -19,14 +19,21 @@ afterAll(async () => {
 }, 60_000);
 
 const requestFor = (machine: SandboxMachine): ReturnType<typeof onboardRequest> =>
-  onboardRequest(platform.env, machine, 'billing');
+  onboardRequest(platform.env, machine, machine.name);
 
-/** Resolves once the step runs; the operation must not end before it. */
+/** Resolves while the step runs; one that was over before it was seen fails the test. */
 async function reaches(id: string, step: string): Promise<void> {
-  await eventually(`${id} is in step ${step}`, async () => {
-    const operation: Operation = await platform.api.operation(id);
-    return operation.steps.some(({ name, phase }) => name === step && phase !== 'Pending');
-  });
+  await eventually(
+    `${id} is in step ${step}`,
+    async () => {
+      const operation: Operation = await platform.api.operation(id);
+      const phase = operation.steps.find(({ name }) => name === step)?.phase;
+      if (phase === 'Succeeded' || phase === 'Failed') throw new Unrecoverable(`${step} of ${id} was over too soon`);
+      return phase === 'Running';
+    },
+    60_000,
+    20,
+  );
 }
 
 /** Starts of the proxy's unit, as systemd logged them. */
@@ -49,7 +56,7 @@ const objectsOf = async (machine: string): Promise<string> =>
     )
   )
     .split('\n')
-    .filter((name) => name.includes(machine) || name.includes('billing'))
+    .filter((name) => name.includes(machine))
     .join('\n');
 
 describe('kill -9 of the worker', () => {
@@ -64,18 +71,37 @@ describe('kill -9 of the worker', () => {
 
       expect(operation).toMatchObject({ phase: 'Succeeded' });
       expect((await unitStarts(machine)).trim()).toBe('1');
-      const journal = await onMachine(machine, 'cat /var/lib/meshlift/steps');
-      const done = journal.split('\n').filter((line) => line.includes(id) && line.includes('done'));
-      expect(done.length).toBeGreaterThan(0);
-      expect(new Set(done).size).toBe(done.length);
+      const installs = await onMachine(machine, "grep -c ' install istio-sidecar' /var/log/dpkg.log");
+      expect(installs.trim()).toBe('1');
+      const journal = (await onMachine(machine, 'cut -f 2- /var/lib/meshlift/journal')).trim().split('\n');
+      expect(journal.length).toBeGreaterThan(10);
+      expect(journal.filter((entry, index) => journal.indexOf(entry) !== index)).toEqual([]);
       await platform.api.finished((await platform.api.offboard('shop', machine.name)).id);
     },
     240_000,
   );
 });
 
+describe('kill -9 of the worker while a machine leaves', () => {
+  test.each(['stopProxy', 'restoreMachine'])(
+    'in %s: it leaves as found all the same',
+    async (step) => {
+      const machine = await platform.machine(`left-${step.toLowerCase()}`, 'shop');
+      const asFound = await snapshot(machine);
+      await platform.api.finished((await platform.api.onboard(requestFor(machine))).id);
+      const { id } = await platform.api.offboard('shop', machine.name);
+      await reaches(id, step);
+      await platform.replaceWorker();
+      expect(await platform.api.finished(id)).toMatchObject({ phase: 'Succeeded' });
+      expect(difference(asFound, await snapshot(machine))).toEqual([]);
+      expect(await objectsOf(machine.name)).toBe('');
+    },
+    240_000,
+  );
+});
+
 describe('a cancelled onboarding', () => {
-  test.each(['writeBootstrapFiles', 'verifyConnected'])(
+  test.each(['installPackage', 'startProxy'])(
     'in %s leaves both sides as found',
     async (step) => {
       const machine = await platform.machine(`cancelled-${step.toLowerCase()}`, 'shop');
@@ -95,6 +121,27 @@ describe('a cancelled onboarding', () => {
   );
 });
 
+describe('one request, sent again', () => {
+  test('with the same key is the same operation; with the key of another body it is refused', async () => {
+    const machine = await platform.machine('again-1', 'shop');
+    const request = requestFor(machine);
+    const body = { ...request, host: { ...request.host, hostKey: { trustOnFirstUse: true } } };
+    const key = { 'idempotency-key': machine.name };
+    const first = await platform.api.call<Operation>('POST', '/v1/machines', body, key);
+    const again = await platform.api.call<Operation>('POST', '/v1/machines', body, key);
+    expect([first.status, again.status, again.body.id]).toEqual([202, 202, first.body.id]);
+    const other = await platform.api.call('POST', '/v1/machines', { ...body, workloadGroup: 'another' }, key);
+    expect(other.status).toBe(422);
+    expect(await platform.api.finished(first.body.id)).toMatchObject({ phase: 'Succeeded' });
+    // Trusted on first use, pinned from then on.
+    const { host } = await platform.api.machine('shop', machine.name);
+    expect(host.hostKey).toEqual({ fingerprint: expect.stringMatching(/^SHA256:/) });
+    await platform.api.finished((await platform.api.offboard('shop', machine.name)).id);
+    const late = await platform.api.call<Operation>('POST', '/v1/machines', body, key);
+    expect([late.status, late.body.id]).toEqual([202, first.body.id]);
+  }, 240_000);
+});
+
 describe('secrets', () => {
   test('are in no history, log or answer', async () => {
     const machine = await platform.machine('canary-1', 'shop');
@@ -104,8 +151,7 @@ describe('secrets', () => {
     const key = (await onMachine(machine, 'cat /etc/certs/key.pem')).split('\n')[1] ?? '';
     const histories = await Promise.all(
       [id, `machine/shop/${machine.name}`].map(
-        async (workflow) =>
-          await command('temporal', 'workflow', 'show', '--workflow-id', workflow, '--output', 'json'),
+        async (workflow) => await platform.temporal('workflow', 'show', '--workflow-id', workflow),
       ),
     );
     const machineAnswer = await platform.api.call('GET', `/v1/machines/shop/${machine.name}`);

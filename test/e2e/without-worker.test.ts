@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
+import { ulid } from 'ulid';
 
 import type { Problem } from '../../api/schemas/common.ts';
 import type { MachineList } from '../../api/schemas/machine.ts';
@@ -36,11 +37,12 @@ const list = async (query: string): Promise<MachineList> =>
   (await api.call<MachineList>('GET', `/v1/machines?${query}`)).body;
 
 /** A machine's entity as it stands when its worker is gone. */
-async function startEntity(machine: string, phase: string, end?: 'terminate'): Promise<void> {
+async function startEntity(machine: string, phase: string, end?: 'terminate', memo?: object): Promise<void> {
   const handle = await temporal.workflow.start('machine', {
     workflowId: `machine/${machine}`,
     taskQueue: 'nobody',
     args: [],
+    memo: { ...memo },
     typedSearchAttributes: [
       { key: searchAttributes.namespace, value: machine.split('/')[0] ?? '' },
       { key: searchAttributes.phase, value: phase },
@@ -65,6 +67,8 @@ describe('lists', () => {
     await startEntity('lists/again', 'InMesh');
     for (const name of ['one', 'two', 'three']) await startEntity(`lists/${name}`, 'InMesh', 'terminate');
     await startEntity('elsewhere/other', 'InMesh');
+    await startEntity('unasked/left', 'InMesh', 'terminate');
+    await startEntity('unasked/left', 'Onboarding');
     await eventually('everything is listed', async () => (await list('namespace=lists')).machines.length === 4);
   }, 30_000);
 
@@ -87,6 +91,36 @@ describe('lists', () => {
     expect(await names('namespace=elsewhere&workloadGroup=other')).toEqual([]);
     expect(await names('namespace=elsewhere&outdated=true')).toEqual([]);
     expect(await names('namespace=elsewhere&phase=Failed')).toEqual([]);
+  });
+
+  test('filter by the phase that the rows show', async () => {
+    const rows = async (phase: string): Promise<string[]> =>
+      (await list(`namespace=lists&phase=${phase}`)).machines.map((row) => `${row.name} ${row.phase ?? ''}`).sort();
+    expect(await rows('Failed')).toEqual(['one Failed', 'three Failed', 'two Failed']);
+    expect(await rows('InMesh')).toEqual(['again InMesh']);
+    expect(await rows('Onboarding')).toEqual([]);
+  });
+
+  test('show the run before an entity that was never asked anything', async () => {
+    for (const query of ['namespace=unasked', 'namespace=unasked&phase=Failed'])
+      expect((await list(query)).machines).toMatchObject([{ name: 'left', phase: 'Failed' }]);
+    expect((await list('namespace=unasked&phase=Onboarding')).machines).toEqual([]);
+  });
+
+  test('refuse a page token that was changed on its way', async () => {
+    const { nextPageToken = '' } = await list('namespace=lists&pageSize=2');
+    const middle = nextPageToken.length / 2;
+    const changed = [
+      `${nextPageToken.slice(0, middle)}${nextPageToken[middle] === 'A' ? 'B' : 'A'}${nextPageToken.slice(middle + 1)}`,
+      nextPageToken.slice(0, -4),
+    ];
+    for (const token of changed) {
+      const { status, body } = await api.call<Problem>(
+        'GET',
+        `/v1/machines?namespace=lists&pageSize=2&pageToken=${token}`,
+      );
+      expect({ status, type: body.type }).toEqual({ status: 400, type: 'urn:meshlift:problem:invalid-page-token' });
+    }
   });
 
   test('refuse the page token of another filter', async () => {
@@ -131,6 +165,41 @@ describe('what needs a worker', () => {
     await eventually('no plan runs', async () => (await running()) === 0);
     expect(await running()).toBe(0);
   }, 20_000);
+});
+
+describe('a cancel', () => {
+  const startOperation = async (verb: 'onboard' | 'offboard', memo: object): Promise<string> => {
+    const id = `${verb}-shop-orders-1-${ulid()}`;
+    await temporal.workflow.start(`${verb}Machine`, {
+      workflowId: id,
+      taskQueue: 'nobody',
+      args: [],
+      memo: { ...memo },
+    });
+    return id;
+  };
+
+  test.each([
+    ['onboard', {}],
+    ['offboard', { isCancellable: true }],
+  ] as const)('of an %s operation that says %j is taken on', async (verb, memo) => {
+    const id = await startOperation(verb, memo);
+    const { status, headers } = await api.call('POST', `/v1/operations/${id}/cancel`);
+    expect({ status, location: headers.get('location') }).toEqual({ status: 202, location: `/v1/operations/${id}` });
+  });
+
+  test.each([
+    ['onboard', /is being undone/],
+    ['offboard', /only goes forward/],
+  ] as const)('of an %s operation that is past stopping is refused, and says why', async (verb, why) => {
+    const id = await startOperation(verb, { isCancellable: false });
+    const { status, body } = await api.call<Problem>('POST', `/v1/operations/${id}/cancel`);
+    expect({ status, type: body.type }).toEqual({
+      status: 409,
+      type: 'urn:meshlift:problem:operation-not-cancellable',
+    });
+    expect(body.detail).toMatch(why);
+  });
 });
 
 test('what does not exist is not found', async () => {
