@@ -35,14 +35,16 @@ export async function sandbox(...verb: string[]): Promise<string> {
   return stdout;
 }
 
-/** Reads `export NAME='value'` lines; fails with the sandbox's own words when it is not up. */
+/** Lets a shell evaluate what `sandbox env` prints, as a user does; fails with the sandbox's own words when it is not up. */
 export async function sandboxEnv(): Promise<SandboxEnv> {
-  const exports: Record<string, string> = {};
-  for (const line of (await sandbox('env')).split('\n')) {
-    const [, name, raw] = /^export ([A-Z_]+)=(.*)$/.exec(line) ?? [];
-    if (name !== undefined && raw !== undefined)
-      exports[name] = raw.replace(/^(['"])(.*)\1$/, '$2').replace('$PATH', process.env['PATH'] ?? '');
-  }
+  const lines = await sandbox('env');
+  const names = new Set([...lines.matchAll(/^export ([A-Z_]+)=/gm)].map(([, name]) => name));
+  const { stdout } = await execute('sh', ['-c', `${lines}\nenv -0`]);
+  const variables = stdout.split('\0').map((entry): [string, string] => {
+    const [name = '', ...value] = entry.split('=');
+    return [name, value.join('=')];
+  });
+  const exports = Object.fromEntries(variables.filter(([name]) => names.has(name)));
   const value = (name: string): string => {
     const found = exports[name];
     if (found === undefined) throw new Error(`sandbox env prints no ${name}`);
