@@ -18,7 +18,7 @@ import { difference } from '../support/as-found.ts';
 const execute = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
 
-/** What the sandbox could leave on the host: mounts, links, rules, namespaces, cgroups, settings, processes, folders. */
+/** What the sandbox could leave on the host: mounts, links, rules, namespaces, cgroups, settings, processes (not those that wait for their parent), folders. */
 const listing = `
 cut -d ' ' -f 5 /proc/self/mountinfo | sort
 ip -o link | awk -F ': ' '{ print "link", $2 }' | sort
@@ -28,7 +28,7 @@ ip6tables-save | grep -E '^(-A|:)' | grep -vE '^:[A-Z]+ ACCEPT' | sed 's/ \\[.*/
 find /sys/fs/cgroup -type d
 sysctl -a 2>/dev/null | grep -E 'ip_forward |bridge-nf-call|rp_filter|vm.overcommit|kernel.panic'
 ls -d /run/* /var/lib/* /var/log/* /etc/cni /opt/cni /usr/libexec/* 2>/dev/null
-ps -eo comm | grep -E '^(etcd|kube|containerd|runc|coredns|temporal|systemd-nspawn|envoy|pilot)' | sort
+ps -eo stat,comm | awk '$1 !~ /^Z/ { print $2 }' | grep -E '^(etcd|kube|containerd|runc|coredns|temporal|systemd-nspawn|envoy|pilot)' | sort
 `;
 
 async function hostFacts(): Promise<string[]> {
