@@ -1,8 +1,8 @@
 /** What must be true of the cluster, its control plane and the namespace before a machine can join. */
 import { differences } from './says-same.ts';
-import type { Check } from './conditions.ts';
 import type { PlanInput } from './plan-input.ts';
 import { fails, holds } from './verdicts.ts';
+import type { Check } from './verdicts.ts';
 
 const namespaceExists: Check = ({ cluster, request: { namespace } }) => {
   if (!cluster) return undefined;

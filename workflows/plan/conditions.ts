@@ -4,10 +4,7 @@ import { clusterChecks } from './cluster-checks.ts';
 import { machineChecks } from './machine-checks.ts';
 import type { PlanInput } from './plan-input.ts';
 import { readChecks } from './read-checks.ts';
-
-/** What a check says; undefined where it cannot be judged because something before it could not be read. */
-export type Verdict = Omit<Condition, 'lastTransitionTime'>;
-export type Check = (input: PlanInput) => Verdict | undefined;
+import type { Check } from './verdicts.ts';
 
 const policy: readonly Check[] = [...readChecks, ...machineChecks, ...clusterChecks];
 

@@ -5,8 +5,8 @@ import type { ConnectedProxy } from '../../activities/ports/mesh-port.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine, OnboardMachine } from '../../api/schemas/machine.ts';
 import { isVersion } from './bootstrap-plan.ts';
-import type { Verdict } from './conditions.ts';
 import { fails, holds } from './verdicts.ts';
+import type { Verdict } from './verdicts.ts';
 
 export interface Evidence {
   readonly machine: MachineFacts;

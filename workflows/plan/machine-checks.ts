@@ -1,7 +1,7 @@
 /** What must be true of a machine before it can join. */
 import { isVersion } from './bootstrap-plan.ts';
-import type { Check } from './conditions.ts';
 import { fails, holds } from './verdicts.ts';
+import type { Check } from './verdicts.ts';
 
 /** The package, its unpacked files and Envoy's logs of the first days. */
 const NEEDED_BYTES = 500 * 1024 * 1024;

@@ -1,8 +1,8 @@
 /** What could be read, and if not, why: a failed read becomes the condition that names its cure. */
 import type { Condition } from '../../api/schemas/common.ts';
-import type { Check, Verdict } from './conditions.ts';
 import type { FactFailure, PlanInput } from './plan-input.ts';
 import { fails, holds, unknown } from './verdicts.ts';
+import type { Check, Verdict } from './verdicts.ts';
 
 /** Failure type of a read -> the claim that does not hold then. */
 const claimOf: Readonly<Record<string, string>> = {

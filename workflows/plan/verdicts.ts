@@ -1,5 +1,10 @@
-/** How checks phrase what they find. */
-import type { Verdict } from './conditions.ts';
+/** What a check is, and how checks phrase what they find. */
+import type { Condition } from '../../api/schemas/common.ts';
+import type { PlanInput } from './plan-input.ts';
+
+/** What a check says; undefined where it cannot be judged because something before it could not be read. */
+export type Verdict = Omit<Condition, 'lastTransitionTime'>;
+export type Check = (input: PlanInput) => Verdict | undefined;
 
 type Category = Verdict['category'];
 
