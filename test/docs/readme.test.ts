@@ -55,7 +55,7 @@ test('the onboarding calls of the README onboard a machine and take it out again
     ([, verb, phase]) => `${verb ?? ''} ${phase ?? ''}`,
   );
   expect(ends).toEqual(['onboard Succeeded', 'offboard Succeeded']);
-  expect((await platform.api.machine('shop', machine)).phase).toBe('Offboarded');
+  expect((await platform.api.settled('shop', machine)).phase).toBe('Offboarded');
 }, 300_000);
 
 test('what a quickstart reader applies is what the worker needs of the cluster', async () => {

@@ -9,6 +9,7 @@ import type { Activities } from '../../activities/index.ts';
 import { failure } from '../../activities/failures.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
 import { sandboxEnv } from '../../demo/sandbox-client.ts';
 import { searchAttributes as attributes } from '../../workflows/messages.ts';
 import type {
@@ -95,6 +96,10 @@ test('stays for its key, answers the repeat, and takes on a corrected request', 
   await endOf(request.operationId);
   const repeated = await ask({ ...request, operationId: onboard(2).operationId });
   expect(repeated).toEqual({ operationId: request.operationId });
+  await eventually(
+    'the entity has heard of the end',
+    async () => (await handle.query<Machine>('machine')).phase === 'Failed',
+  );
   const corrected = onboard(3, { bodyDigest: 'two' });
   expect(await ask(corrected)).toEqual({ operationId: corrected.operationId });
   expect(await endOf(corrected.operationId)).toMatchObject({ phase: 'Failed' });
