@@ -4,6 +4,14 @@ export interface LoadReport {
   readonly sent: number;
   readonly failed: number;
   readonly inFlight: number;
+  /** Requests that left more than 0.2 s late: the generator itself could not keep its rate. */
+  readonly sentLate: number;
+  /** The longest time without an answer, slow ones left out. */
+  readonly gapSeconds: number;
+  /** Of a tcp load: how many it keeps, made, and lost to others. */
+  readonly connections: { readonly open: number; readonly opened: number; readonly cut: number };
+  /** Of answers that were not asked to be slow. */
+  readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
   readonly reasons: Readonly<Record<string, number>>;
   /** Answers by hostname of the app that gave them. */
   readonly answeredBy: Readonly<Record<string, number>>;
@@ -21,11 +29,21 @@ async function ask<T>(method: string, url: string): Promise<T> {
   return (await response.json()) as T;
 }
 
-/** Starts a load at the app that listens on `app` (`http://<address>:8080`): kept and fresh connections, one in fifty slow. */
-export async function startLoad(app: string, targets: readonly string[], ratePerSecond: number): Promise<RunningLoad> {
+/**
+ * Starts a load at the app that listens on `app` (`http://<address>:8080`). The targets' scheme says what is sent: `http` and
+ * `grpc` on kept and fresh connections in turn, one in fifty takes 3 s, one in ten of grpc is a short stream; `tcp` sends
+ * lines over `connections` (50) that are kept; `greeting` waits for the server's first words on fresh ones.
+ */
+export async function startLoad(
+  app: string,
+  targets: readonly string[],
+  ratePerSecond: number,
+  connections?: number,
+): Promise<RunningLoad> {
   const query = new URLSearchParams([
     ...targets.map((target) => ['url', target] as [string, string]),
     ['rate', String(ratePerSecond)],
+    ...(connections === undefined ? [] : [['connections', String(connections)] as [string, string]]),
   ]);
   const { id } = await ask<{ id: string }>('POST', `${app}/load?${query.toString()}`);
   return {

@@ -10,10 +10,19 @@ import type { OnboardMachine } from '../api/schemas/machine.ts';
 const execute = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 
+/** What a machine serves; its Services name the ports so. */
+const ports = { http: 8080, grpc: 9090, tcp: 7070, greeting: 2525 } as const;
+export type App = keyof typeof ports;
+const portNames = { http: 'http', grpc: 'grpc', tcp: 'tcp', greeting: 'tcp-greeting' } as const;
+type Network = 'direct' | 'gateway' | 'inner';
+
 export interface SandboxMachine {
   readonly name: string;
   readonly address: string;
   readonly namespace: string;
+  readonly apps: readonly App[];
+  /** The host without which its SSH answers nobody; `hostKey` as ssh-keyscan prints it, without the address. */
+  readonly jump?: { readonly address: string; readonly user: string; readonly hostKey: string };
 }
 
 export interface SandboxEnv {
@@ -24,19 +33,37 @@ export interface SandboxEnv {
   readonly sshKey: string;
   readonly knownHosts: string;
   readonly packages: string;
+  /** The API server's: one JSON event a line; full files lie beside it, the time in their names. */
+  readonly auditLog: string;
   readonly machines: readonly SandboxMachine[];
   /** The exports as they stand, for a child process. */
   readonly exports: Readonly<Record<string, string>>;
 }
 
+/** What `sandbox env` said last: it stays true until this process changes something by a verb. */
+let known: Promise<SandboxEnv> | undefined;
+
 /** Runs a verb of the sandbox as a user would. */
 export async function sandbox(...verb: string[]): Promise<string> {
-  const { stdout } = await execute(process.execPath, [join(root, 'sandbox', 'main.ts'), ...verb], { cwd: root });
-  return stdout;
+  try {
+    const { stdout } = await execute(process.execPath, [join(root, 'sandbox', 'main.ts'), ...verb], { cwd: root });
+    return stdout;
+  } finally {
+    if (verb[0] !== 'env') known = undefined;
+  }
 }
 
-/** Lets a shell evaluate what `sandbox env` prints, as a user does; fails with the sandbox's own words when it is not up. */
-export async function sandboxEnv(): Promise<SandboxEnv> {
+/** The sandbox as `sandbox env` tells it; fails with the sandbox's own words when it is not up. */
+export function sandboxEnv(): Promise<SandboxEnv> {
+  known ??= readEnv().catch((error: unknown) => {
+    known = undefined;
+    throw error;
+  });
+  return known;
+}
+
+/** Lets a shell evaluate what `sandbox env` prints, as a user does. */
+async function readEnv(): Promise<SandboxEnv> {
   const lines = await sandbox('env');
   const names = new Set([...lines.matchAll(/^export ([A-Z_]+)=/gm)].map(([, name]) => name));
   const { stdout } = await execute('sh', ['-c', `${lines}\nenv -0`]);
@@ -58,6 +85,7 @@ export async function sandboxEnv(): Promise<SandboxEnv> {
     sshKey: value('SANDBOX_SSH_KEY'),
     knownHosts: value('SANDBOX_KNOWN_HOSTS'),
     packages: value('MESHLIFT_PACKAGES'),
+    auditLog: value('SANDBOX_AUDIT_LOG'),
     machines: JSON.parse(value('SANDBOX_MACHINES')) as SandboxMachine[],
     exports,
   };
@@ -67,24 +95,35 @@ export async function sandboxEnv(): Promise<SandboxEnv> {
 export async function addMachine(
   name: string,
   namespace: string,
-  network: 'direct' | 'gateway' = 'direct',
+  network: Network = 'direct',
+  apps: readonly App[] = ['http'],
 ): Promise<SandboxMachine> {
   const find = async (): Promise<SandboxMachine | undefined> =>
     (await sandboxEnv()).machines.find((candidate) => candidate.name === name);
   const there = await find();
   if (there !== undefined) return there;
-  await sandbox('machine', 'add', name, '--namespace', namespace, '--network', network);
+  await sandbox('machine', 'add', name, '--namespace', namespace, '--network', network, '--apps', apps.join(','));
   const added = await find();
   if (added === undefined) throw new Error(`sandbox machine add ${name} succeeded, yet env does not list it`);
   return added;
 }
 
-/** The request that a user of the sandbox would send for this machine, whose workload runs on port 8080. */
+/** Stops the machine as a pulled plug does; its disk, address and host key stay. */
+export const powerOff = async (machine: SandboxMachine): Promise<void> => {
+  await sandbox('machine', 'power-off', machine.name);
+};
+
+/** Boots it again; resolves when SSH answers, and its other units may still start. */
+export const powerOn = async (machine: SandboxMachine): Promise<void> => {
+  await sandbox('machine', 'power-on', machine.name);
+};
+
+/** The request that a user of the sandbox would send for this machine, with the ports of what it serves. */
 export function onboardRequest(
   env: SandboxEnv,
   machine: SandboxMachine,
   workloadGroup: string,
-  network: 'direct' | 'gateway' = 'direct',
+  network: Network = 'direct',
 ): OnboardMachine {
   const knownHosts = readFileSync(env.knownHosts, 'utf8')
     .split('\n')
@@ -96,14 +135,27 @@ export function onboardRequest(
     workloadGroup,
     workload: {
       labels: { app: workloadGroup },
-      ports: { http: 8080 },
+      ports: Object.fromEntries(machine.apps.map((app) => [portNames[app], ports[app]])),
       serviceAccount: workloadGroup,
       ...(network === 'gateway' ? { network: 'vm-net' } : {}),
       probe: { httpGet: { port: 8080, path: '/healthz' }, periodSeconds: 2 },
     },
-    host: { address: machine.address, user: 'ops', credentialsName: 'sandbox-ssh', hostKey: { knownHosts } },
+    host: {
+      address: machine.address,
+      user: 'ops',
+      credentialsName,
+      hostKey: { knownHosts },
+      ...(machine.jump === undefined ? {} : { jump: jumpRequest(machine.jump) }),
+    },
   };
 }
+
+const credentialsName = 'sandbox-ssh';
+
+const jumpRequest = ({ address, user, hostKey }: NonNullable<SandboxMachine['jump']>) => ({
+  ...{ address, user, credentialsName },
+  hostKey: { knownHosts: `${address} ${hostKey}` },
+});
 
 /** IP of the first pod with this label. */
 export async function podAddress(namespace: string, selector: string): Promise<string> {
@@ -123,6 +175,7 @@ async function sandboxWithProgress(verb: 'up' | 'down' | 'status'): Promise<numb
     stdio: ['ignore', verb === 'status' ? 'ignore' : 2, 2],
   });
   const [status] = (await once(child, 'exit')) as [number | null];
+  known = undefined;
   return status ?? 1;
 }
 

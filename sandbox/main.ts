@@ -1,35 +1,27 @@
 /** The sandbox's command: a real platform on this machine, for the demo, the tests, and anyone who wants to look. */
-import { parseArgs } from 'node:util';
-
 import { preflight, rootNeeded } from '../build/preflight.mjs';
+import { parseCommand } from './command-line.ts';
 import { down } from './down.ts';
 import { environment } from './environment.ts';
-import { machineNetworks, type MachineNetwork } from './layout.ts';
 import { withLock } from './lock.ts';
-import { addMachine, rebootMachine, removeMachine } from './machines/index.ts';
+import { addMachines, powerOffMachine, powerOnMachine, rebootMachine, removeMachine } from './machines/index.ts';
 import { say, step } from './progress.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
 
-const usage = `Usage: npm run sandbox -- <verb>
-  up                              bring the platform up (first time: about 20 minutes of building)
-  down                            take it away; only the cache of built parts stays
-  status                          what runs, and where its logs are
-  env                             export lines for a shell: eval "$(npm run -s sandbox -- env)"
-  machine add <name>... [--namespace <ns>] [--network direct|gateway]
-  machine remove|reboot <name>...`;
-
 /** How long a verb waits for another one to end before it refuses. */
 const patienceMs = { up: 0, down: 60_000, machine: 120_000 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { namespace: { type: 'string', default: 'shop' }, network: { type: 'string', default: 'direct' } },
-});
+const ofOneMachine = {
+  'machine remove': removeMachine,
+  'machine reboot': rebootMachine,
+  'machine power-off': powerOffMachine,
+  'machine power-on': powerOnMachine,
+};
 
 async function main(): Promise<void> {
-  const [verb = '', ...rest] = positionals;
-  switch (verb) {
+  const command = parseCommand(process.argv.slice(2));
+  switch (command.verb) {
     case 'up':
       preflight();
       await withLock('up', patienceMs.up, up);
@@ -46,11 +38,23 @@ async function main(): Promise<void> {
     case 'env':
       print(await environment());
       return;
-    case 'machine':
-      await machine(rest);
+    case 'machine add': {
+      const { verb, names, ...wanted } = command;
+      await changeMachines(verb, names, async () => {
+        await addMachines(names.map((name) => ({ name, ...wanted })));
+      });
       return;
-    default:
-      throw new Error(usage);
+    }
+    case 'machine remove':
+    case 'machine reboot':
+    case 'machine power-off':
+    case 'machine power-on': {
+      const { verb, names } = command;
+      await changeMachines(verb, names, async () => {
+        await Promise.all(names.map(ofOneMachine[verb]));
+      });
+      return;
+    }
   }
 }
 
@@ -66,26 +70,12 @@ function requireRoot(): void {
   if (process.getuid?.() !== 0) throw new Error(rootNeeded);
 }
 
-async function machine([verb, ...names]: readonly string[]): Promise<void> {
-  const work = machineVerb(verb);
-  if (work === undefined || names.length === 0) throw new Error(usage);
+async function changeMachines(verb: string, names: readonly string[], work: () => Promise<void>): Promise<void> {
   requireRoot();
-  await withLock(`machine ${verb}`, patienceMs.machine, async () => {
-    await Promise.all(names.map(async (name) => await step(`machine ${verb} ${name}`, async () => await work(name))));
+  await withLock(verb, patienceMs.machine, async () => {
+    await step(`${verb} ${names.join(' ')}`, work);
   });
 }
-
-function machineVerb(verb: string | undefined): ((name: string) => Promise<unknown>) | undefined {
-  const { namespace, network } = values;
-  if (!isNetwork(network))
-    throw new Error(`Unknown network ${network}; use one of ${Object.keys(machineNetworks).join(', ')}`);
-  if (verb === 'add') return async (name) => await addMachine({ name, namespace, network });
-  if (verb === 'remove') return removeMachine;
-  if (verb === 'reboot') return rebootMachine;
-  return undefined;
-}
-
-const isNetwork = (name: string): name is MachineNetwork => name in machineNetworks;
 
 function print(lines: readonly string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);

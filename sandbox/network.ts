@@ -6,28 +6,32 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { run } from './exec.ts';
-import { cluster, gatewayAddress, machineNetworks } from './layout.ts';
+import { cluster, gatewayAddress, jumpHost, machineNetworks } from './layout.ts';
 import { nodeToolsEnvironment, nodeToolsFolder } from './parts/debian.ts';
 import { record } from './state.ts';
 
 const direct = machineNetworks.direct;
 const gateway = machineNetworks.gateway;
+const inner = machineNetworks.inner;
 const bridges = [
   { name: cluster.bridge, mac: '02:4d:4c:00:00:01', addresses: [`${cluster.podGateway}/24`] },
   { name: direct.bridge, mac: '02:4d:4c:00:00:02', addresses: [`${direct.host}/24`, `${gatewayAddress}/32`] },
   { name: gateway.bridge, mac: '02:4d:4c:00:00:03', addresses: [`${gateway.host}/24`] },
+  { name: inner.bridge, mac: '02:4d:4c:00:00:04', addresses: [`${inner.host}/24`] },
 ];
 const bridgeNames = bridges.map((bridge) => bridge.name);
 
 /** Ports of the east-west gateway that machines need: istiod by SNI, services by mTLS. */
 const gatewayPorts = '15012,15443';
 
-const networkChains = { wall: 'MESHLIFT-WALL', forward: 'MESHLIFT-FORWARD' } as const;
+const networkChains = { wall: 'MESHLIFT-WALL', inner: 'MESHLIFT-INNER', forward: 'MESHLIFT-FORWARD' } as const;
 
 /** What the sandbox and its kubelet set: recorded as found, so that `down` puts it back. */
 const sysctls: Readonly<Record<string, string | undefined>> = {
   'net.ipv4.ip_forward': '1',
   'net.bridge.bridge-nf-call-iptables': '1',
+  // Each machine's systemd and login manager takes some: the host's own limit is enough for about twenty machines.
+  'fs.inotify.max_user_instances': '2048',
   'vm.overcommit_memory': undefined,
   'vm.panic_on_oom': undefined,
   'kernel.panic': undefined,
@@ -42,6 +46,7 @@ export async function makeNetworks(): Promise<void> {
   setSysctls();
   for (const bridge of bridges) await makeBridge(bridge);
   await makeWall();
+  await makeInnerWall();
   await makeForwarding();
 }
 
@@ -80,6 +85,15 @@ async function makeWall(): Promise<void> {
   await addRule('mangle', chain, ['-d', gateway.cidr, '-j', 'RETURN']);
   await addRule('mangle', chain, ['-j', 'DROP']);
   await addRecordedRule('mangle', 'PREROUTING', ['-i', gateway.bridge, '-j', chain]);
+}
+
+/** SSH of the inner machines is dropped, as a firewall does, unless the jump host asks; the host itself is held to it too. */
+async function makeInnerWall(): Promise<void> {
+  const chain = networkChains.inner;
+  await makeChain('mangle', chain);
+  await addRule('mangle', chain, ['-s', jumpHost.address, '-j', 'RETURN']);
+  await addRule('mangle', chain, ['-p', 'tcp', '--dport', '22', '-j', 'DROP']);
+  for (const from of ['OUTPUT', 'FORWARD']) await addRecordedRule('mangle', from, ['-o', inner.bridge, '-j', chain]);
 }
 
 /** For hosts whose FORWARD policy is not to forward: what passes between two bridges of the sandbox may. */

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-import { paths, RUN } from './layout.ts';
+import { type App, type MachineNetwork, paths, RUN } from './layout.ts';
 
 export type Item =
   /** `startTime` is field 22 of /proc/<pid>/stat: a reused pid is never killed. */
@@ -28,7 +28,8 @@ export type Item =
 export interface MachineRecord {
   readonly name: string;
   readonly namespace: string;
-  readonly network: 'direct' | 'gateway';
+  readonly network: MachineNetwork;
+  readonly apps: readonly App[];
   readonly address: string;
 }
 
@@ -57,6 +58,14 @@ export function writeState(state: State): void {
   writeFileSync(`${paths.state}.new`, JSON.stringify(state, null, 2));
   renameSync(`${paths.state}.new`, paths.state);
 }
+
+export const machineProcess = (machine: string): string => `machine-${machine}`;
+
+/** The processes without which there is no platform; a machine is not one of them, it may be off. */
+export const platformProcesses = ({ items, machines }: State) => {
+  const ofMachines = new Set(machines.map(({ name }) => machineProcess(name)));
+  return items.filter((item) => item.kind === 'process').filter(({ name }) => !ofMachines.has(name));
+};
 
 /** Adds an item; call it before making the thing (for a process: right after its start). */
 export function record(item: Item): void {

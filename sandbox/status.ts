@@ -1,7 +1,8 @@
 /** What stands, for a person: processes with their logs, machines, and who holds it. */
 import { RUN } from './layout.ts';
 import { isAlive, logFile } from './processes.ts';
-import { readState } from './state.ts';
+import { isOn } from './machines/power.ts';
+import { platformProcesses, readState, type MachineRecord } from './state.ts';
 
 export interface Status {
   readonly lines: readonly string[];
@@ -13,17 +14,17 @@ export interface Status {
 export function status(): Status | undefined {
   const state = readState();
   if (state === undefined) return undefined;
-  const processes = state.items.filter((item) => item.kind === 'process');
+  const processes = platformProcesses(state);
   const lines = [
     `sandbox of ${state.checkout}, started ${state.startedAt}, ${state.readyAt === undefined ? 'not ready' : `ready ${state.readyAt}`}, in ${RUN}`,
     ...processes.map(
       (item) =>
         `process ${item.name.padEnd(24)} ${String(item.pid).padEnd(8)} ${isAlive(item) ? 'alive' : `dead, see ${logFile(item.name)}`}`,
     ),
-    ...state.machines.map(
-      (machine) =>
-        `machine ${machine.name.padEnd(24)} ${machine.address.padEnd(15)} ${machine.namespace}, ${machine.network}`,
-    ),
+    ...state.machines.map(lineOf),
   ];
   return { lines, isReady: state.readyAt !== undefined && processes.every(isAlive) };
 }
+
+const lineOf = (machine: MachineRecord): string =>
+  `machine ${machine.name.padEnd(24)} ${machine.address.padEnd(15)} ${isOn(machine.name) ? 'on ' : 'off'} ${[machine.namespace, machine.network, ...machine.apps].filter((word) => word !== '').join(', ')}`;

@@ -19,7 +19,7 @@ import { goBuild } from './parts/go-builds.ts';
 import { isAlive } from './processes.ts';
 import { say, step } from './progress.ts';
 import { startMachineDns } from './machine-dns.ts';
-import { readState, writeState, type State } from './state.ts';
+import { platformProcesses, readState, writeState, type State } from './state.ts';
 import { startTemporal } from './temporal.ts';
 import { bankPods, bankServices, waitForBank } from './workloads/bank.ts';
 import { applyNamespaces, applySshCredentials } from './workloads/namespaces.ts';
@@ -57,9 +57,9 @@ function markReady(): void {
   writeState({ ...state, readyAt: new Date().toISOString() });
 }
 
-const processesOf = (state: State) => state.items.filter((item) => item.kind === 'process');
-const holderOf = (state: State): number | undefined => processesOf(state).find(isAlive)?.pid;
-const isWhole = (state: State): boolean => state.readyAt !== undefined && processesOf(state).every(isAlive);
+const holderOf = (state: State): number | undefined =>
+  state.items.filter((item) => item.kind === 'process').find(isAlive)?.pid;
+const isWhole = (state: State): boolean => state.readyAt !== undefined && platformProcesses(state).every(isAlive);
 
 /** Everything that a warm cache makes a matter of milliseconds. */
 async function buildParts(): Promise<void> {

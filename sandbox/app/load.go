@@ -2,48 +2,112 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"google.golang.org/grpc/status"
 )
 
 const (
-	// One in slowEvery requests asks for an answer after slowFor.
+	// One in slowEvery requests asks for an answer after slowFor, where the protocol can.
 	slowEvery = 50
 	slowFor   = 3 * time.Second
 	timeout   = 15 * time.Second
+	// dialTimeout bounds the making of a connection.
+	dialTimeout = 5 * time.Second
+	// defaultConnections is how many a tcp load keeps unless told otherwise.
+	defaultConnections = 50
 )
 
-// load describes an open-loop load: requests leave at a constant rate whether or not earlier ones were answered. Every
-// second request uses a kept connection, the others a fresh one. Nothing is repeated: requests are POST without an
-// Idempotency-Key, which Go's client never sends twice.
+// load describes an open-loop load: requests leave at a constant rate whether or not earlier ones were answered.
 type load struct {
-	targets  []string
-	rate     int
-	duration time.Duration
+	scheme  string
+	targets []string
+	rate    int
+	// connections is how many are kept, over all targets; tcp alone.
+	connections int
+	duration    time.Duration
 }
 
-func newLoad(targets []string, rate int, duration time.Duration) (load, error) {
+// client sends the requests of one protocol.
+type client interface {
+	// fire answers who served the request, or why it counts as lost.
+	fire(shot) (string, error)
+	close()
+}
+
+// shot is one request of a load.
+type shot struct {
+	n       int
+	target  string
+	due     time.Time
+	kept    bool
+	slow    bool
+	timeout time.Duration
+}
+
+func (s shot) connection() string {
+	if s.kept {
+		return "kept"
+	}
+	return "fresh"
+}
+
+// schemes: a scheme's load keeps connections, makes fresh ones, or takes turns, and knows slow requests or not.
+var schemes = map[string]struct {
+	kept, fresh, slow bool
+	client            func(load, *report) client
+}{
+	"http":     {kept: true, fresh: true, slow: true, client: newHTTPClient},
+	"grpc":     {kept: true, fresh: true, slow: true, client: newGRPCClient},
+	"tcp":      {kept: true, client: newTCPClient},
+	"greeting": {fresh: true, client: newGreetingClient},
+}
+
+func newLoad(targets []string, rate, connections int, duration time.Duration) (load, error) {
 	if len(targets) == 0 {
 		return load{}, errors.New("a load needs at least one url")
 	}
+	l := load{targets: targets, rate: rate, connections: connections, duration: duration}
 	for _, target := range targets {
-		if parsed, err := url.Parse(target); err != nil || parsed.Scheme != "http" || parsed.Host == "" {
-			return load{}, errors.New("not an http url: " + target)
+		parsed, err := url.Parse(target)
+		if err != nil || parsed.Host == "" || schemes[parsed.Scheme].client == nil {
+			return load{}, errors.New("not an http, grpc, tcp or greeting url: " + target)
 		}
+		if l.scheme != "" && l.scheme != parsed.Scheme {
+			return load{}, errors.New("all urls of a load must have one scheme, not " + l.scheme + " and " + parsed.Scheme)
+		}
+		l.scheme = parsed.Scheme
 	}
 	if rate < 1 || rate > 10000 {
 		return load{}, errors.New("rate must be 1 to 10000 requests per second, is " + strconv.Itoa(rate))
 	}
-	return load{targets, rate, duration}, nil
+	if connections < 1 || connections > 1000 {
+		return load{}, errors.New("connections must be 1 to 1000, is " + strconv.Itoa(connections))
+	}
+	return l, nil
+}
+
+func (l load) client(report *report) client { return schemes[l.scheme].client(l, report) }
+
+func (l load) shot(n int, due time.Time) shot {
+	kind := schemes[l.scheme]
+	return shot{
+		n:      n,
+		target: l.targets[n%len(l.targets)],
+		due:    due,
+		// In turn, and the other way round after each slow one, so that slow ones take turns as well.
+		kept:    kind.kept && (!kind.fresh || (n/len(l.targets)+n/slowEvery)%2 == 0),
+		slow:    kind.slow && n%slowEvery == slowEvery-1,
+		timeout: timeout,
+	}
 }
 
 // run sends until the duration is over or ctx ends, waits for the answers still under way, and closes the report.
@@ -53,9 +117,7 @@ func (l load) run(ctx context.Context, report *report) {
 		ctx, cancel = context.WithTimeout(ctx, l.duration)
 		defer cancel()
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
-	kept := &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 32}}
-	fresh := &http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	client := l.client(report)
 	start := time.Now()
 	var underWay sync.WaitGroup
 	for n := 0; ; n++ {
@@ -67,70 +129,29 @@ func (l load) run(ctx context.Context, report *report) {
 		if ctx.Err() != nil {
 			break
 		}
-		shot := shot{target: l.targets[n%len(l.targets)], due: due, client: fresh, connection: "fresh", slow: n%slowEvery == slowEvery-1}
-		if n/len(l.targets)%2 == 0 {
-			shot.client, shot.connection = kept, "kept"
-		}
+		shot := l.shot(n, due)
 		report.began(shot)
 		underWay.Go(func() {
-			hostname, err := shot.fire()
+			hostname, err := client.fire(shot)
 			report.ended(shot, hostname, err)
 		})
 	}
+	report.sendingEnded()
 	underWay.Wait()
-	kept.CloseIdleConnections()
+	client.close()
 	report.close()
 }
 
-// shot is one request of a load.
-type shot struct {
-	target     string
-	due        time.Time
-	client     *http.Client
-	connection string
-	slow       bool
-}
-
-// fire answers who served the request, or why it counts as lost.
-func (s shot) fire() (string, error) {
-	address := s.target
-	if s.slow {
-		parsed, err := url.Parse(s.target)
-		if err != nil {
-			return "", err
-		}
-		address = parsed.JoinPath("slow").String() + "?ms=" + strconv.FormatInt(slowFor.Milliseconds(), 10)
-	}
-	response, err := s.client.Post(address, "", nil)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "", err
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", statusError(response.StatusCode)
-	}
-	var answer struct {
-		Hostname string `json:"hostname"`
-	}
-	_ = json.Unmarshal(body, &answer)
-	return answer.Hostname, nil
-}
-
-type statusError int
-
-func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
-
 // reason folds an error into a short word to count by.
 func reason(err error) string {
-	var status statusError
+	var httpStatus statusError
 	var network net.Error
+	if grpcStatus, isGRPC := status.FromError(err); isGRPC {
+		return "grpc " + grpcStatus.Code().String()
+	}
 	switch {
-	case errors.As(err, &status):
-		return status.Error()
+	case errors.As(err, &httpStatus):
+		return httpStatus.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

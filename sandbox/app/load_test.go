@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -8,13 +13,76 @@ import (
 	"time"
 )
 
+func runLoad(t *testing.T, target string, rate int, duration time.Duration) summary {
+	t.Helper()
+	l, err := newLoad([]string{target}, rate, 10, duration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := newReport(l.targets)
+	l.run(t.Context(), report)
+	return report.summary()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+func TestLoadOfEachProtocolIsServed(t *testing.T) {
+	for scheme, serve := range map[string]func(context.Context, net.Listener, string) error{
+		"http": serveHTTP, "grpc": serveGRPC, "tcp": serveEcho, "greeting": serveGreeting,
+	} {
+		listener := listen(t)
+		ended := make(chan error)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { ended <- serve(ctx, listener, "here") }()
+		s := runLoad(t, scheme+"://"+listener.Addr().String(), 100, 600*time.Millisecond)
+		if s.Failed != 0 || s.Sent < 55 || s.AnsweredBy["here"] != s.Sent || s.GapSeconds > 0.5 {
+			t.Errorf("%s: want about 60 requests, all answered by here, got %+v", scheme, s)
+		}
+		if scheme == "tcp" && s.Connections != (connections{Opened: 10}) {
+			t.Errorf("want 10 connections, none cut, got %+v", s.Connections)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: want an orderly end, got %v", scheme, err)
+		}
+	}
+}
+
+func TestLoadCountsCutConnectionsAndTheGap(t *testing.T) {
+	listener := listen(t)
+	began := time.Now()
+	go func() {
+		_ = serveConnections(t.Context(), listener, func(connection io.ReadWriter) {
+			if time.Since(began) < 600*time.Millisecond {
+				time.AfterFunc(300*time.Millisecond, func() { _ = connection.(net.Conn).Close() })
+				for lines := bufio.NewScanner(connection); lines.Scan() && time.Since(began) < 300*time.Millisecond; {
+					_, _ = fmt.Fprintf(connection, "here %s\n", lines.Text())
+				}
+				return
+			}
+			for lines := bufio.NewScanner(connection); lines.Scan(); {
+				_, _ = fmt.Fprintf(connection, "here %s\n", lines.Text())
+			}
+		})
+	}()
+	s := runLoad(t, "tcp://"+listener.Addr().String(), 100, 1200*time.Millisecond)
+	if s.Connections.Cut < 10 || s.Failed < s.Connections.Cut || s.GapSeconds < 0.2 || s.GapSeconds > 0.9 {
+		t.Errorf("want each connection cut and a gap of about 0.3 s, got %+v", s)
+	}
+}
+
 func TestLoadCountsEveryAnswer(t *testing.T) {
 	server := httptest.NewServer(handler("here"))
 	defer server.Close()
-	report := newReport([]string{server.URL})
-	load{[]string{server.URL}, 100, 600 * time.Millisecond}.run(t.Context(), report)
-	s := report.summary()
-	if s.Running || s.Failed != 0 || s.Sent < 55 || s.Sent > 60 || s.AnsweredBy["here"] != s.Sent {
+	s := runLoad(t, server.URL, 100, 600*time.Millisecond)
+	if s.Running || s.Failed != 0 || s.Sent < 55 || s.Sent > 61 || s.AnsweredBy["here"] != s.Sent {
 		t.Errorf("want about 60 requests, all answered by here, got %+v", s)
 	}
 	if s.Seconds < slowFor.Seconds() {
@@ -33,9 +101,7 @@ func TestLoadCountsLossesWithReasonAndRepeatsNothing(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	report := newReport([]string{server.URL})
-	load{[]string{server.URL}, 100, 300 * time.Millisecond}.run(t.Context(), report)
-	s := report.summary()
+	s := runLoad(t, server.URL, 100, 300*time.Millisecond)
 	if int(served.Load()) != s.Sent {
 		t.Errorf("want each request sent once, sent %d, served %d", s.Sent, served.Load())
 	}
@@ -47,9 +113,7 @@ func TestLoadCountsLossesWithReasonAndRepeatsNothing(t *testing.T) {
 func TestLoadOfNothingListening(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	report := newReport([]string{server.URL})
-	load{[]string{server.URL}, 50, 100 * time.Millisecond}.run(t.Context(), report)
-	if s := report.summary(); s.Reasons["connection refused"] != s.Sent {
+	if s := runLoad(t, server.URL, 50, 100*time.Millisecond); s.Reasons["connection refused"] != s.Sent {
 		t.Errorf("want every request refused, got %+v", s.Reasons)
 	}
 }

@@ -19,13 +19,14 @@ func (u *urls) Set(value string) error { *u = append(*u, value); return nil }
 func loadCommand(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	var targets urls
-	flags.Var(&targets, "url", "base address to send to; repeatable, taken in turn")
+	flags.Var(&targets, "url", "http, grpc, tcp or greeting address to send to; repeatable, taken in turn")
 	rate := flags.Int("rate", 200, "requests per second")
+	connections := flags.Int("connections", defaultConnections, "connections that a tcp load keeps")
 	duration := flags.Duration("duration", 0, "how long to send; until SIGTERM when 0")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	l, err := newLoad(targets, *rate, *duration)
+	l, err := newLoad(targets, *rate, *connections, *duration)
 	if err != nil {
 		return err
 	}

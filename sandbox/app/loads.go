@@ -15,7 +15,7 @@ type runningLoad struct {
 	done   chan struct{}
 }
 
-// registerLoads adds: POST /load?url=&rate=&duration= starts (201 with id), GET /load/{id} reports, POST /load/{id}/stop
+// registerLoads adds: POST /load?url=&rate=&connections=&duration= starts (201 with id), GET /load/{id} reports, POST /load/{id}/stop
 // stops, waits for the answers under way and reports.
 func registerLoads(mux *http.ServeMux) {
 	var mutex sync.Mutex
@@ -64,11 +64,17 @@ func loadOf(r *http.Request) (load, error) {
 	if err != nil {
 		return load{}, err
 	}
+	connections := defaultConnections
+	if text := query.Get("connections"); text != "" {
+		if connections, err = strconv.Atoi(text); err != nil {
+			return load{}, err
+		}
+	}
 	var duration time.Duration
 	if text := query.Get("duration"); text != "" {
 		if duration, err = time.ParseDuration(text); err != nil {
 			return load{}, err
 		}
 	}
-	return newLoad(query["url"], rate, duration)
+	return newLoad(query["url"], rate, connections, duration)
 }

@@ -1,4 +1,4 @@
-// Command app is the workload of the sandbox: a small HTTP server for machines and pods, and the load generator that
+// Command app is the workload of the sandbox: small HTTP, gRPC and TCP servers for machines and pods, and the load generator that
 // counts what a client of them loses.
 package main
 

@@ -38,39 +38,54 @@ type target struct {
 	Failed int    `json:"failed"`
 }
 
-// summary is what the load generator prints and answers.
+// connections counts those that a tcp load keeps; one is cut when anyone but the load ended it.
+type connections struct {
+	Open   int `json:"open"`
+	Opened int `json:"opened"`
+	Cut    int `json:"cut"`
+}
+
+// summary is what the load generator prints and answers. GapSeconds is the longest time between two answers, or to the
+// first or from the last one, slow ones left out.
 type summary struct {
-	Running    bool           `json:"running"`
-	Seconds    float64        `json:"seconds"`
-	Sent       int            `json:"sent"`
-	Succeeded  int            `json:"succeeded"`
-	Failed     int            `json:"failed"`
-	InFlight   int            `json:"inFlight"`
-	SentLate   int            `json:"sentLate"`
-	Reasons    map[string]int `json:"reasons"`
-	AnsweredBy map[string]int `json:"answeredBy"`
-	Targets    []target       `json:"targets"`
-	LatencyMs  latency        `json:"latencyMs"`
-	Failures   []failure      `json:"failures"`
+	Running     bool           `json:"running"`
+	Seconds     float64        `json:"seconds"`
+	Sent        int            `json:"sent"`
+	Succeeded   int            `json:"succeeded"`
+	Failed      int            `json:"failed"`
+	InFlight    int            `json:"inFlight"`
+	SentLate    int            `json:"sentLate"`
+	GapSeconds  float64        `json:"gapSeconds"`
+	Connections connections    `json:"connections"`
+	Reasons     map[string]int `json:"reasons"`
+	AnsweredBy  map[string]int `json:"answeredBy"`
+	Targets     []target       `json:"targets"`
+	LatencyMs   latency        `json:"latencyMs"`
+	Failures    []failure      `json:"failures"`
 }
 
 type report struct {
-	mutex      sync.Mutex
-	started    time.Time
-	endedAt    time.Time
-	sent       int
-	succeeded  int
-	failed     int
-	late       int
-	reasons    map[string]int
-	answeredBy map[string]int
-	targets    []target
-	latencies  []float64
-	failures   []failure
+	mutex         sync.Mutex
+	started       time.Time
+	lastSentBy    time.Time
+	lastSucceeded time.Time
+	gap           time.Duration
+	endedAt       time.Time
+	sent          int
+	succeeded     int
+	failed        int
+	late          int
+	connections   connections
+	reasons       map[string]int
+	answeredBy    map[string]int
+	targets       []target
+	latencies     []float64
+	failures      []failure
 }
 
 func newReport(targets []string) *report {
-	r := &report{started: time.Now(), reasons: map[string]int{}, answeredBy: map[string]int{}, failures: []failure{}}
+	now := time.Now()
+	r := &report{started: now, lastSucceeded: now, reasons: map[string]int{}, answeredBy: map[string]int{}, failures: []failure{}}
 	for _, url := range targets {
 		r.targets = append(r.targets, target{URL: url})
 	}
@@ -99,6 +114,9 @@ func (r *report) ended(s shot, hostname string, err error) {
 		r.succeeded++
 		r.answeredBy[hostname]++
 		if !s.slow {
+			now := time.Now()
+			r.gap = max(r.gap, now.Sub(r.lastSucceeded))
+			r.lastSucceeded = now
 			r.latencies = append(r.latencies, float64(took.Microseconds())/1000)
 		}
 		return
@@ -107,8 +125,24 @@ func (r *report) ended(s shot, hostname string, err error) {
 	r.target(s.target).Failed++
 	r.reasons[reason(err)]++
 	if len(r.failures) < keptFailures {
-		r.failures = append(r.failures, failure{s.due, s.target, s.connection, s.slow, reason(err), err.Error(), took.Seconds()})
+		r.failures = append(r.failures, failure{s.due, s.target, s.connection(), s.slow, reason(err), err.Error(), took.Seconds()})
 	}
+}
+
+func (r *report) connectionOpened() { r.count(func(c *connections) { c.Open++; c.Opened++ }) }
+func (r *report) connectionCut()    { r.count(func(c *connections) { c.Open--; c.Cut++ }) }
+func (r *report) connectionClosed() { r.count(func(c *connections) { c.Open-- }) }
+
+func (r *report) count(change func(*connections)) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	change(&r.connections)
+}
+
+func (r *report) sendingEnded() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.lastSentBy = time.Now()
 }
 
 func (r *report) close() {
@@ -124,21 +158,29 @@ func (r *report) summary() summary {
 	if until.IsZero() {
 		until = time.Now()
 	}
+	sentUntil := r.lastSentBy
+	if sentUntil.IsZero() {
+		sentUntil = time.Now()
+	}
 	return summary{
-		Running:    r.endedAt.IsZero(),
-		Seconds:    math.Round(until.Sub(r.started).Seconds()*1000) / 1000,
-		Sent:       r.sent,
-		Succeeded:  r.succeeded,
-		Failed:     r.failed,
-		InFlight:   r.sent - r.succeeded - r.failed,
-		SentLate:   r.late,
-		Reasons:    maps.Clone(r.reasons),
-		AnsweredBy: maps.Clone(r.answeredBy),
-		Targets:    slices.Clone(r.targets),
-		LatencyMs:  latencyOf(slices.Clone(r.latencies)),
-		Failures:   slices.Clone(r.failures),
+		Running:     r.endedAt.IsZero(),
+		Seconds:     inSeconds(until.Sub(r.started)),
+		GapSeconds:  inSeconds(max(r.gap, sentUntil.Sub(r.lastSucceeded))),
+		Connections: r.connections,
+		Sent:        r.sent,
+		Succeeded:   r.succeeded,
+		Failed:      r.failed,
+		InFlight:    r.sent - r.succeeded - r.failed,
+		SentLate:    r.late,
+		Reasons:     maps.Clone(r.reasons),
+		AnsweredBy:  maps.Clone(r.answeredBy),
+		Targets:     slices.Clone(r.targets),
+		LatencyMs:   latencyOf(slices.Clone(r.latencies)),
+		Failures:    slices.Clone(r.failures),
 	}
 }
+
+func inSeconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 func latencyOf(values []float64) latency {
 	if len(values) == 0 {

@@ -2,22 +2,32 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
 )
 
-// serve answers requests until it is told to stop, and then lets those in flight end.
+// graceful is how long what is in flight may take once the app is told to stop.
+const graceful = 10 * time.Second
+
+// serve answers on every port it is given until it is told to stop, and then lets what is in flight end.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	address := flags.String("listen", ":8080", "address and port to listen on")
+	apps := []struct {
+		address *string
+		serve   func(ctx context.Context, listener net.Listener, hostname string) error
+	}{
+		{flags.String("listen", ":8080", "address and port for HTTP; none when empty"), serveHTTP},
+		{flags.String("grpc", "", "address and port for gRPC"), serveGRPC},
+		{flags.String("tcp", "", "address and port for lines that are echoed over plain TCP"), serveEcho},
+		{flags.String("greeting", "", "address and port of a server that speaks first, as SMTP does"), serveGreeting},
+	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -27,69 +37,64 @@ func serve(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	server := &http.Server{Addr: *address, Handler: handler(hostname)}
-	go func() {
-		<-ctx.Done()
-		deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		_ = server.Shutdown(deadline)
-	}()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	ended := make(chan error)
+	running := 0
+	for _, app := range apps {
+		if *app.address == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", *app.address)
+		if err != nil {
+			return err
+		}
+		running++
+		go func() { ended <- app.serve(ctx, listener, hostname) }()
+	}
+	if running == 0 {
+		return errors.New("serve needs at least one port")
+	}
+	for ; running > 0; running-- {
+		if err := <-ended; err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func handler(hostname string) http.Handler {
-	mux := http.NewServeMux()
-	echo := func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusOK, map[string]any{
-			"hostname":            hostname,
-			"path":                r.URL.Path,
-			"method":              r.Method,
-			"forwardedClientCert": r.Header.Get("X-Forwarded-Client-Cert"),
-			"remoteAddress":       r.RemoteAddr,
-		})
+func serveHTTP(ctx context.Context, listener net.Listener, hostname string) error {
+	server := &http.Server{Handler: handler(hostname)}
+	drained := make(chan struct{})
+	go func() {
+		<-ctx.Done()
+		deadline, cancel := context.WithTimeout(context.Background(), graceful)
+		defer cancel()
+		_ = server.Shutdown(deadline)
+		close(drained)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
 	}
-	mux.HandleFunc("/", echo)
-	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
-		milliseconds, err := strconv.Atoi(r.URL.Query().Get("ms"))
+	<-drained
+	return nil
+}
+
+// serveConnections hands each connection to its own goroutine; connections end with the process.
+func serveConnections(ctx context.Context, listener net.Listener, answer func(io.ReadWriter)) error {
+	go func() {
+		<-ctx.Done()
+		_ = listener.Close()
+	}()
+	for {
+		connection, err := listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
-			answer(w, http.StatusBadRequest, map[string]any{"error": "ms must be a number of milliseconds"})
-			return
+			return err
 		}
-		select {
-		case <-time.After(time.Duration(milliseconds) * time.Millisecond):
-			echo(w, r)
-		case <-r.Context().Done():
-		}
-	})
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]any{"status": "ok"}) })
-	mux.HandleFunc("/call", call)
-	registerLoads(mux)
-	return mux
-}
-
-var callClient = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-
-// call makes a GET from where the app stands and answers what came back: 200 with status and body, or 502 with the error.
-func call(w http.ResponseWriter, r *http.Request) {
-	response, err := callClient.Get(r.URL.Query().Get("url"))
-	if err != nil {
-		answer(w, http.StatusBadGateway, map[string]any{"error": err.Error()})
-		return
+		go func() {
+			defer func() { _ = connection.Close() }()
+			answer(connection)
+		}()
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		answer(w, http.StatusBadGateway, map[string]any{"error": err.Error()})
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"status": response.StatusCode, "body": string(body)})
-}
-
-func answer(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value)
 }

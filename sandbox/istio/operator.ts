@@ -27,6 +27,8 @@ export const operator = {
       },
       pilot: {
         autoscaleEnabled: false,
+        // Two, because what one istiod knows is no proof of what its proxies at the other have.
+        replicaCount: 2,
         resources: { requests: { cpu: '50m', memory: '128Mi' } },
         env: { PILOT_ENABLE_METADATA_EXCHANGE: 'false', PILOT_ENABLE_ALPN_FILTER: 'false' },
       },

@@ -7,6 +7,7 @@ import { goBuild } from '../parts/go-builds.ts';
 import { start, waitUntilReady } from '../processes.ts';
 import { writeAdminKubeconfig, writeKubeconfig } from './kubeconfig.ts';
 import { kubectl } from './kubectl.ts';
+import { auditFlags } from './audit.ts';
 import { certificateFile, ensurePki, keyFile, serviceAccountKey } from './pki.ts';
 
 const etcdUrl = `http://127.0.0.1:${ports.etcd}`;
@@ -75,6 +76,7 @@ function startApiServer(binaries: string): number {
     'kubelet-client-certificate': certificateFile('apiserver-kubelet-client'),
     'kubelet-client-key': keyFile('apiserver-kubelet-client'),
     'kubelet-preferred-address-types': 'InternalIP',
+    ...auditFlags(),
   };
   return start({ name: 'kube-apiserver', file: join(binaries, 'kube-apiserver'), args: asFlags(flags) });
 }

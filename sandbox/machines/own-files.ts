@@ -2,7 +2,7 @@
 import { chmod, chown, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { loginUser, machineNetworks, type MachineNetwork } from '../layout.ts';
+import { type App, appPorts, loginUser, machineNetworks, type MachineNetwork } from '../layout.ts';
 import { appUser, loginUid } from './root.ts';
 import type { KeyPair } from './ssh-keys.ts';
 
@@ -10,6 +10,8 @@ export interface OwnFiles {
   readonly name: string;
   readonly address: string;
   readonly network: MachineNetwork;
+  /** The apps that run from the first boot; the units of the others are there too. */
+  readonly apps: readonly App[];
   readonly hostKey: KeyPair;
   /** Public key of the login user. */
   readonly loginKey: string;
@@ -17,12 +19,20 @@ export interface OwnFiles {
   readonly app: string;
 }
 
-const appUnit = `[Unit]
-Description=The workload of this machine
+/** Units by app, one process each, so that a test starts and stops them apart. */
+const unitNames: Readonly<Record<App, string>> = {
+  http: 'app.service',
+  grpc: 'app-grpc.service',
+  tcp: 'app-tcp.service',
+  greeting: 'app-greeting.service',
+};
+
+const appUnit = (app: App): string => `[Unit]
+Description=The workload of this machine (${app})
 After=network.target
 
 [Service]
-ExecStart=/usr/local/bin/app serve --listen :8080
+ExecStart=/usr/local/bin/app serve ${app === 'http' ? `--listen :${appPorts.http}` : `--listen= --${app} :${appPorts[app]}`}
 User=${appUser}
 Restart=always
 RestartSec=1
@@ -48,9 +58,11 @@ export async function writeOwnFiles(upper: string, own: OwnFiles): Promise<void>
   await put('etc/systemd/network/10-host0.network', networkFile(own.address, host));
   await put('etc/ssh/ssh_host_ed25519_key', own.hostKey.private, 0o600);
   await put('etc/ssh/ssh_host_ed25519_key.pub', `${own.hostKey.public}\n`);
-  await put('etc/systemd/system/app.service', appUnit);
-  await mkdir(join(upper, 'etc/systemd/system/multi-user.target.wants'), { recursive: true });
-  await symlink('../app.service', join(upper, 'etc/systemd/system/multi-user.target.wants/app.service'));
+  const units = 'etc/systemd/system';
+  for (const app of Object.keys(appPorts) as App[]) await put(join(units, unitNames[app]), appUnit(app));
+  const wanted = join(upper, units, 'multi-user.target.wants');
+  await mkdir(wanted, { recursive: true });
+  for (const app of own.apps) await symlink(`../${unitNames[app]}`, join(wanted, unitNames[app]));
   await mkdir(join(upper, 'usr/local/bin'), { recursive: true });
   await copyFile(own.app, join(upper, 'usr/local/bin/app'));
   await chmod(join(upper, 'usr/local/bin/app'), 0o755);

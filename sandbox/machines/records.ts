@@ -1,6 +1,6 @@
 /** The machines in the state file: their records and addresses. */
-import { machineNetworks, paths } from '../layout.ts';
-import { readState, writeState, type MachineRecord, type State } from '../state.ts';
+import { jumpHost, machineNetworks, paths } from '../layout.ts';
+import { machineProcess, readState, writeState, type MachineRecord, type State } from '../state.ts';
 
 export function currentState(): State {
   const state = readState();
@@ -22,24 +22,32 @@ export function enterIntoState(wanted: Omit<MachineRecord, 'address'>): MachineR
       `The sandbox already has a machine ${wanted.name}; remove it first: npm run sandbox -- machine remove ${wanted.name}`,
     );
   }
-  const { cidr, first } = machineNetworks[wanted.network];
-  const prefix = cidr.slice(0, cidr.lastIndexOf('.'));
-  const taken = new Set(state.machines.map((machine) => machine.address));
-  const last = Array.from({ length: 250 - first }, (_, n) => first + n).find((n) => !taken.has(`${prefix}.${n}`));
-  if (last === undefined) throw new Error(`No address is free in ${cidr}; remove a machine first`);
-  const machine = { ...wanted, address: `${prefix}.${last}` };
+  const machine = { ...wanted, address: wanted.name === jumpHost.name ? jumpHost.address : freeAddress(wanted, state) };
   writeState({ ...state, machines: [...state.machines, machine] });
   return machine;
 }
 
-export function leaveState(name: string, process: string, groups: readonly string[]): void {
+function freeAddress({ network }: Pick<MachineRecord, 'network'>, { machines }: State): string {
+  const { cidr, first } = machineNetworks[network];
+  const prefix = cidr.slice(0, cidr.lastIndexOf('.'));
+  const taken = new Set(machines.map((machine) => machine.address));
+  const last = Array.from({ length: 250 - first }, (_, n) => first + n).find((n) => !taken.has(`${prefix}.${n}`));
+  if (last === undefined) throw new Error(`No address is free in ${cidr}; remove a machine first`);
+  return `${prefix}.${last}`;
+}
+
+/** Forgets what ran for the machine; its record, and so its address, stays. */
+export function forgetProcess(name: string, groups: readonly string[]): void {
   const state = currentState();
-  writeState({
-    ...state,
-    machines: state.machines.filter((machine) => machine.name !== name),
-    items: state.items.filter(
-      (item) =>
-        !(item.kind === 'process' && item.name === process) && !(item.kind === 'cgroup' && groups.includes(item.path)),
-    ),
-  });
+  const items = state.items.filter(
+    (item) =>
+      !(item.kind === 'process' && item.name === machineProcess(name)) &&
+      !(item.kind === 'cgroup' && groups.includes(item.path)),
+  );
+  writeState({ ...state, items });
+}
+
+export function leaveState(name: string): void {
+  const state = currentState();
+  writeState({ ...state, machines: state.machines.filter((machine) => machine.name !== name) });
 }

@@ -52,6 +52,15 @@ export function trustHost(address: string, publicKey: string): void {
   appendFileSync(paths.knownHosts, `${address} ${type ?? ''} ${key ?? ''}\n`);
 }
 
+/** Type and key of the host that is known by this address. */
+export function hostKeyOf(address: string): string | undefined {
+  if (!existsSync(paths.knownHosts)) return undefined;
+  const line = readFileSync(paths.knownHosts, 'utf8')
+    .split('\n')
+    .find((known) => known.startsWith(`${address} `));
+  return line?.slice(address.length + 1);
+}
+
 export function forgetHost(address: string): void {
   if (!existsSync(paths.knownHosts)) return;
   const kept = readFileSync(paths.knownHosts, 'utf8')

@@ -1,18 +1,35 @@
-/** A deployment of the test app with its service account and, where it is called by name, its Service. */
+/** A deployment of the test app with its service account, and the Services that call it by name. */
 import { appImage } from '../kubernetes/images.ts';
 import { waitForDeployment, type KubernetesObject } from '../kubernetes/kubectl.ts';
+import { type App, appPorts, portNames } from '../layout.ts';
 
-const port = 8080;
+/** HTTP is called on port 80, everything else on the app's own port, wherever it runs: pod or machine. */
+const servicePort = (app: App) => ({
+  name: portNames[app],
+  port: app === 'http' ? 80 : appPorts[app],
+  targetPort: appPorts[app],
+});
 
-/** Calls on port 80 reach the app's port wherever it runs, pod or machine. */
-export const httpService = (namespace: string, name: string): KubernetesObject => ({
+export const service = (
+  namespace: string,
+  name: string,
+  apps: readonly App[] = ['http'],
+  selector: Readonly<Record<string, string>> = { app: name },
+): KubernetesObject => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: { name, namespace, labels: { app: name } },
-  spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: port }] },
+  spec: { selector, ports: apps.map(servicePort) },
 });
 
-export const appObjects = (namespace: string, name: string): readonly KubernetesObject[] => [
+const flagOf = (app: App): readonly string[] => [app === 'http' ? '--listen' : `--${app}`, `:${appPorts[app]}`];
+
+/** Pods always serve HTTP, for their probe and as the place that loads start from. */
+export const appObjects = (
+  namespace: string,
+  name: string,
+  apps: readonly App[] = ['http'],
+): readonly KubernetesObject[] => [
   { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } },
   {
     apiVersion: 'apps/v1',
@@ -29,9 +46,9 @@ export const appObjects = (namespace: string, name: string): readonly Kubernetes
               name: 'app',
               image: appImage,
               imagePullPolicy: 'Never',
-              args: ['serve', '--listen', `:${port}`],
-              ports: [{ name: 'http', containerPort: port }],
-              readinessProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 1 },
+              args: ['serve', ...apps.flatMap(flagOf)],
+              ports: apps.map((app) => ({ name: portNames[app], containerPort: appPorts[app] })),
+              readinessProbe: { httpGet: { path: '/healthz', port: appPorts.http }, periodSeconds: 1 },
             },
           ],
         },

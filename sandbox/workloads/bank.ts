@@ -1,9 +1,9 @@
 /** `bank`: `ledger` runs on a machine, `teller` in a pod; neither has business with `shop`. */
-import { appObjects, httpService, waitForApp } from './app.ts';
+import { appObjects, service, waitForApp } from './app.ts';
 
 const namespace = 'bank';
 
-export const bankServices = [httpService(namespace, 'ledger'), httpService(namespace, 'teller')];
+export const bankServices = [service(namespace, 'ledger'), service(namespace, 'teller')];
 export const bankPods = appObjects(namespace, 'teller');
 
 export const waitForBank = async (): Promise<void> => {

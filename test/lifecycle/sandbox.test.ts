@@ -9,11 +9,13 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { eventually } from '../../demo/eventually.ts';
-import { sandbox } from '../../demo/sandbox-client.ts';
+import { addMachine, powerOff, powerOn, sandbox } from '../../demo/sandbox-client.ts';
 import { RUN } from '../../sandbox/layout.ts';
 import { nodeToolsEnvironment, nodeToolsFolder } from '../../sandbox/parts/debian.ts';
 import { readState } from '../../sandbox/state.ts';
+import { canConnect } from '../../sandbox/tcp.ts';
 import { difference } from '../support/as-found.ts';
+import { onMachine } from '../support/sandbox.ts';
 
 const execute = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -78,6 +80,27 @@ test('a machine answers again after its reboot', async () => {
   await sandbox('machine', 'reboot', 'lifecycle-1');
   const address = readState()?.machines.find(({ name }) => name === 'lifecycle-1')?.address ?? '';
   expect(await (await fetch(`http://${address}:8080/healthz`)).json()).toEqual({ status: 'ok' });
+}, 120_000);
+
+test('a machine that lost its power is back with its disk, address and host key when it has power again', async () => {
+  const machine = await addMachine('lifecycle-2', 'shop', 'direct', ['http', 'greeting']);
+  await onMachine(machine, 'echo still here >/var/lib/kept && sync');
+  await powerOff(machine);
+  expect(await sandbox('status')).toMatch(/machine lifecycle-2 .* off /);
+  await expect(fetch(`http://${machine.address}:8080/healthz`)).rejects.toThrow();
+  await powerOn(machine);
+  await powerOn(machine);
+  expect(await sandbox('status')).toMatch(/machine lifecycle-2 .* on /);
+  await eventually('its workload serves again', async () => (await fetch(`http://${machine.address}:8080/healthz`)).ok);
+  // ssh refuses a host whose key is not the one of before.
+  expect(await onMachine(machine, 'cat /var/lib/kept')).toBe('still here\n');
+}, 120_000);
+
+test('an inner machine answers SSH through the jump host alone', async () => {
+  const machine = await addMachine('lifecycle-3', 'shop', 'inner');
+  expect(await canConnect(machine.address, 22)).toBe(false);
+  expect(await canConnect(machine.address, 8080)).toBe(true);
+  expect(await onMachine(machine, 'hostname')).toBe('lifecycle-3\n');
 }, 120_000);
 
 test('down after a crash, with a machine running, leaves nothing on the host', async () => {
