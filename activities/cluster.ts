@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 
 import { Context } from '@temporalio/activity';
 
-import type { OnboardMachine } from '../api/schemas/machine.ts';
+import type { Enforcement, OnboardMachine } from '../api/schemas/machine.ts';
+import { type HostOfMachine, othersOnHost } from '../workflows/plan/same-host.ts';
 import { failure } from './failures.ts';
 import type {
   AppliedObject,
@@ -11,6 +12,7 @@ import type {
   ClusterPort,
   ClusterQuery,
   FoundWorkloadEntry,
+  KnownMachine,
   KubernetesObject,
   ObjectRef,
 } from './ports/cluster-port.ts';
@@ -26,6 +28,8 @@ interface RenderMachineInput {
   readonly request: OnboardMachine;
   readonly cluster: ClusterFacts;
   readonly machine: RenderInput['machine'];
+  /** Absent: as it stands. */
+  readonly enforcement?: Enforcement;
 }
 
 export type RenderMachineResult = Omit<RenderedMachine, 'files'> & {
@@ -39,6 +43,15 @@ interface EntryQuery {
   readonly address: string;
 }
 
+/** The entry of a machine that cannot be asked for its address: found by the label that its proxy registers with. */
+interface LabelledEntryQuery {
+  readonly namespace: string;
+  readonly workloadGroup: string;
+  readonly machine: string;
+}
+
+type AnyEntryQuery = EntryQuery | LabelledEntryQuery;
+
 interface LeavingMachine {
   readonly namespace: string;
   readonly workloadGroup: string;
@@ -51,6 +64,8 @@ const drainingLabel = 'istio.io/draining';
 
 export interface ClusterActivities {
   readClusterFacts(query: ClusterQuery): Promise<ClusterFacts>;
+  /** Other machines, of any namespace, that are on this host. */
+  findMachinesOnHost(input: HostOfMachine): Promise<readonly KnownMachine[]>;
   /** Failure types: `RevisionUnknown`, `MeshConfigInvalid`. */
   renderMachine(input: RenderMachineInput): Promise<RenderMachineResult>;
   /** Failure types: `PackageMissing`, `PackageChecksumWrong`, `PackageSourceUnreachable`. */
@@ -65,10 +80,10 @@ export interface ClusterActivities {
   /** Throws `NotHealthy` until the probe has succeeded over the present connection; without a probe, registered is enough. */
   verifyHealthy(input: EntryQuery & { hasProbe: boolean }): Promise<FoundWorkloadEntry>;
   /** The entry that istiod registered; undefined where there is none. */
-  readWorkloadEntry(query: EntryQuery): Promise<FoundWorkloadEntry | undefined>;
+  readWorkloadEntry(query: AnyEntryQuery): Promise<FoundWorkloadEntry | undefined>;
   /** Takes the entry out of load balancing (null puts it back); false where there is no entry. */
-  drainWorkloadEntry(input: EntryQuery & { value: string | null }): Promise<boolean>;
-  removeWorkloadEntry(query: EntryQuery): Promise<readonly ObjectRef[]>;
+  drainWorkloadEntry(input: AnyEntryQuery & { value: string | null }): Promise<boolean>;
+  removeWorkloadEntry(query: AnyEntryQuery): Promise<readonly ObjectRef[]>;
 }
 
 export interface ClusterActivityPorts {
@@ -77,8 +92,12 @@ export interface ClusterActivityPorts {
 }
 
 export function clusterActivities({ cluster, packages }: ClusterActivityPorts): ClusterActivities {
-  const readEntry = (query: EntryQuery): Promise<FoundWorkloadEntry | undefined> =>
-    cluster.readWorkloadEntry(query.namespace, query.workloadGroup, query.address);
+  const readEntry = (query: AnyEntryQuery): Promise<FoundWorkloadEntry | undefined> => {
+    const { namespace, workloadGroup } = query;
+    return 'address' in query
+      ? cluster.readWorkloadEntry(namespace, workloadGroup, query.address)
+      : cluster.findWorkloadEntry(namespace, workloadGroup, query.machine);
+  };
 
   const verifyRegistered = async (input: EntryQuery & { since?: string }): Promise<FoundWorkloadEntry> => {
     const entry = await readEntry(input);
@@ -93,6 +112,7 @@ export function clusterActivities({ cluster, packages }: ClusterActivityPorts): 
 
   return {
     readClusterFacts: (query) => cluster.readFacts(query),
+    findMachinesOnHost: async (input) => othersOnHost(await cluster.listMachines(), input),
     renderMachine: (input) => Promise.resolve(renderMachine(input)),
     findPackage: ({ version, format, architecture }) =>
       packages.find(version, format, architecture, Context.current().cancellationSignal),
@@ -125,7 +145,7 @@ export function clusterActivities({ cluster, packages }: ClusterActivityPorts): 
   };
 }
 
-function renderMachine({ request, cluster, machine }: RenderMachineInput): RenderMachineResult {
+function renderMachine({ request, cluster, machine, ...asked }: RenderMachineInput): RenderMachineResult {
   const { revision, meshConfig, rootCertificate } = cluster;
   const place = `${request.namespace}/${request.name}`;
   if (revision === undefined) {
@@ -140,6 +160,7 @@ function renderMachine({ request, cluster, machine }: RenderMachineInput): Rende
       request,
       cluster: { ...cluster, revision, meshConfig, rootCertificate },
       machine,
+      ...asked,
     });
     const digest = (content: string): string => createHash('sha256').update(content).digest('hex');
     return { ...rendered, files: rendered.files.map((file) => ({ ...file, sha256: digest(file.content) })) };

@@ -10,6 +10,8 @@ const failures = {
   HostDiskFull: { retryable: false },
   HostBusy: { retryable: true },
   FenceTooLow: { retryable: false },
+  HostNotAllowed: { retryable: false },
+  HostTaken: { retryable: false },
   ClusterUnreachable: { retryable: true },
   ClusterConflict: { retryable: true },
   ClusterForbidden: { retryable: false },
@@ -29,6 +31,9 @@ const failures = {
   NotRegistered: { retryable: true },
   NotHealthy: { retryable: true },
   EndpointGivenOut: { retryable: true },
+  EndpointNotGivenOut: { retryable: true },
+  DrainUnproven: { retryable: true },
+  NotQuiet: { retryable: true },
 } as const satisfies Record<string, { retryable: boolean }>;
 
 export type FailureType = keyof typeof failures;

@@ -1,5 +1,6 @@
 /** Every activity, built over the ports; the worker registers them on both task queues, and the workflow chooses. */
 import { clusterActivities } from './cluster.ts';
+import { floorActivities } from './floors.ts';
 import { hostActivities } from './host.ts';
 import { meshActivities } from './mesh.ts';
 import type { ClusterPort } from './ports/cluster-port.ts';
@@ -12,10 +13,12 @@ export interface Ports {
   readonly host: HostPort;
   readonly mesh: MeshPort;
   readonly packages: PackagePort;
+  /** The worker's own limit on hosts, whatever the policies say; absent: none. */
+  readonly hostCidrs?: readonly string[];
 }
 
 export type Activities = ReturnType<typeof createActivities>;
 
 export function createActivities(ports: Ports) {
-  return { ...hostActivities(ports), ...clusterActivities(ports), ...meshActivities(ports) };
+  return { ...hostActivities(ports), ...clusterActivities(ports), ...meshActivities(ports), ...floorActivities(ports) };
 }

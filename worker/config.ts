@@ -24,6 +24,10 @@ const namespace = Type.String({
   description: 'the name of a Kubernetes namespace',
 });
 const atLeastOne = Type.String({ pattern: '^[1-9][0-9]{0,4}$', description: 'a whole number from 1' });
+const cidrs = Type.String({
+  pattern: '^[0-9a-fA-F.:]+/[0-9]{1,3}(,[0-9a-fA-F.:]+/[0-9]{1,3})*$',
+  description: 'networks separated by commas, e.g. 192.0.2.0/24,2001:db8::/32',
+});
 const zeroOrMore = Type.String({ pattern: '^[0-9]{1,5}$', description: 'a whole number from 0' });
 
 const WorkerEnvironment = Type.Object({
@@ -35,6 +39,7 @@ const WorkerEnvironment = Type.Object({
       'an absolute directory, or an http(s) URL with {version}, {arch} and {format} and without user, password or @, where istio-sidecar packages are',
   }),
   MESHLIFT_PACKAGE_CACHE: Type.Optional(Type.String({ pattern: '^/', description: 'an absolute directory' })),
+  MESHLIFT_HOST_CIDRS: Type.Optional(cidrs),
   MESHLIFT_HOST_CONCURRENCY: Type.Optional(atLeastOne),
   MESHLIFT_CACHED_WORKFLOWS: Type.Optional(zeroOrMore),
 });
@@ -46,6 +51,10 @@ export interface WorkerConfig {
   /** Where the Secrets with the machines' logins stand. */
   readonly meshliftNamespace: string;
   readonly packages: { readonly source: string; readonly cacheDirectory: string };
+  /** Where the bundled workflows are kept between starts. */
+  readonly workflowCache: string;
+  /** Networks outside of which no host is connected to, whatever the policies say; absent: no such limit. */
+  readonly hostCidrs?: readonly string[];
   /** SSH connections at once. */
   readonly hostConcurrency: number;
   /** Workflows kept in memory; 0 replays each from its history at every task. */
@@ -58,7 +67,7 @@ const DEFAULT_TEMPORAL_NAMESPACE = 'meshlift';
 
 /**
  * Reads `MESHLIFT_PACKAGES` (required), `MESHLIFT_ISTIO_NAMESPACE` (`istio-system`), `MESHLIFT_NAMESPACE` (`meshlift-system`),
- * `MESHLIFT_PACKAGE_CACHE`, `MESHLIFT_HOST_CONCURRENCY` (50), `MESHLIFT_CACHED_WORKFLOWS` (500), and Temporal's own variables
+ * `MESHLIFT_PACKAGE_CACHE`, `MESHLIFT_HOST_CIDRS` (no limit), `MESHLIFT_HOST_CONCURRENCY` (50), `MESHLIFT_CACHED_WORKFLOWS` (500), and Temporal's own variables
  * and profile file. Throws `ConfigError`.
  */
 export function readWorkerConfig(environment: Environment): WorkerConfig {
@@ -66,6 +75,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
   const temporal = readTemporal(environment, faults);
   if (!temporal || faults.length > 0) throw new ConfigError(faults);
   const read = (name: keyof typeof WorkerEnvironment.properties) => environment[name];
+  const hostCidrs = read('MESHLIFT_HOST_CIDRS');
   return Object.freeze({
     temporal,
     istioNamespace: read('MESHLIFT_ISTIO_NAMESPACE') ?? 'istio-system',
@@ -74,6 +84,8 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
       source: read('MESHLIFT_PACKAGES') ?? '',
       cacheDirectory: read('MESHLIFT_PACKAGE_CACHE') ?? join(homedir(), '.cache', 'meshlift', 'packages'),
     },
+    workflowCache: join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'meshlift', 'workflows'),
+    ...(hostCidrs === undefined ? {} : { hostCidrs: hostCidrs.split(',') }),
     hostConcurrency: Number(read('MESHLIFT_HOST_CONCURRENCY') ?? 50),
     cachedWorkflows: Number(read('MESHLIFT_CACHED_WORKFLOWS') ?? 500),
   });

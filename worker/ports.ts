@@ -4,19 +4,27 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { IstioMesh } from '../activities/adapters/istio-mesh.ts';
 import { KubernetesCluster } from '../activities/adapters/kubernetes-cluster.ts';
 import { PackageSource } from '../activities/adapters/package-source.ts';
+import type { ReadCredential } from '../activities/adapters/ssh-connection.ts';
 import { sshHostPort } from '../activities/adapters/ssh-host.ts';
 import type { Ports } from '../activities/index.ts';
 import type { WorkerConfig } from './config.ts';
 
-/** The cluster comes from the kubeconfig chain: KUBECONFIG, the home directory, or the pod's own account. */
-export function createPorts({ istioNamespace, meshliftNamespace, packages }: WorkerConfig): Ports {
+type PortsConfig = Pick<WorkerConfig, 'istioNamespace' | 'meshliftNamespace' | 'packages' | 'hostCidrs'>;
+
+/**
+ * The cluster comes from the kubeconfig chain: KUBECONFIG, the home directory, or the pod's own account. A login is the Secret
+ * that a request names, unless `readCredential` says otherwise.
+ */
+export function createPorts(config: PortsConfig, readCredential?: ReadCredential): Ports {
+  const { istioNamespace, meshliftNamespace, packages, hostCidrs } = config;
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromDefault();
   const cluster = new KubernetesCluster(kubeConfig, { istioNamespace, meshliftNamespace });
   return {
     cluster,
-    host: sshHostPort((credentialsName) => cluster.readSshCredential(credentialsName)),
+    host: sshHostPort(readCredential ?? ((credentialsName) => cluster.readSshCredential(credentialsName))),
     mesh: new IstioMesh(kubeConfig, { istioNamespace }),
     packages: new PackageSource(packages),
+    ...(hostCidrs === undefined ? {} : { hostCidrs }),
   };
 }

@@ -1,12 +1,11 @@
 /** Builds the worker: one for workflows and cluster activities, one for hosts with its own cap, in one process. */
-import { fileURLToPath } from 'node:url';
-
 import { Worker } from '@temporalio/worker';
 import type { NativeConnection } from '@temporalio/worker';
 
 import type { Activities } from '../activities/index.ts';
 import type { WorkerConfig } from './config.ts';
 import { heartbeatInterceptor } from './heartbeat.ts';
+import { workflowBundle } from './workflow-bundle.ts';
 
 export const QUEUE = 'meshlift';
 export const HOSTS_QUEUE = 'meshlift-hosts';
@@ -27,7 +26,8 @@ export async function createWorker(
     temporal,
     hostConcurrency,
     cachedWorkflows,
-  }: Pick<WorkerConfig, 'temporal' | 'hostConcurrency' | 'cachedWorkflows'>,
+    workflowCache,
+  }: Pick<WorkerConfig, 'temporal' | 'hostConcurrency' | 'cachedWorkflows' | 'workflowCache'>,
   activities: Activities,
 ): Promise<MeshliftWorker> {
   const common = {
@@ -43,7 +43,7 @@ export async function createWorker(
     Worker.create({
       ...common,
       taskQueue: QUEUE,
-      workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
+      workflowBundle: await workflowBundle(workflowCache),
       maxCachedWorkflows: cachedWorkflows,
       // Tasks of a worker that died go to the others after this.
       stickyQueueScheduleToStartTimeout: '2s',

@@ -1,10 +1,21 @@
 /** What a machine's scripts answer: one JSON object of lists of raw lines, parsed here by pure functions. */
-import type { FoundFile, HostApplyResult, MachineFacts } from '../ports/host-port.ts';
+import type { Connection, FoundFile, HostApplyResult, MachineFacts, Traffic } from '../ports/host-port.ts';
 
 export type HostAnswer = Readonly<Record<string, readonly string[]>>;
 
-/** What one inspection found; `reachedAt` is the address of the connection. */
-export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string, reachedAt: string): MachineFacts {
+/** Of the connection that carried the answer. */
+export interface Visit {
+  readonly hostKeyFingerprint: string;
+  /** The address that was connected to. */
+  readonly reachedAt: string;
+  /** Milliseconds since the epoch by the worker's clock, before and after. */
+  readonly began: number;
+  readonly ended: number;
+}
+
+/** What one inspection found. */
+export function parseFacts(answer: HostAnswer, visit: Visit): MachineFacts {
+  const { hostKeyFingerprint, reachedAt } = visit;
   const all = (key: string): readonly string[] => answer[key] ?? [];
   const first = (key: string): string => all(key)[0] ?? '';
   const os = parseAssignments(all('osRelease'));
@@ -12,16 +23,19 @@ export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string, reach
   const listening = all('listening').map(parseListener);
   const addresses = all('address').filter((address) => !/^(127\.|169\.254\.|::1$|fe80:)/i.test(address));
   const entries = Number(first('entries') || 0);
+  const sources = sourcesOf(first('nameSwitch'));
+  const sshPorts = sshdPorts(listening, all('sshdPort'), all('sshdSocket'));
   return {
     hostKeyFingerprint,
     hostname: first('hostname'),
-    resolvesOwnHostname: all('hostsFile').length > 0 || asksItselfFirst(first('nameSwitch')),
+    resolvesOwnHostname: all('hostsFile').length > 0 || asksItselfFirst(sources),
     os: { id: os['ID'] ?? '', versionId: os['VERSION_ID'] ?? '', prettyName: os['PRETTY_NAME'] ?? '' },
     architecture: debianArchitecture(first('architecture')),
     packageFormat: packageFormat(all('packageTool')),
     hasSystemd: all('systemd').length > 0,
     missingTools: all('missingTool'),
     machineTime: first('time'),
+    workerTime: workerTime(first('time'), visit),
     addresses,
     ownAddress: addresses.includes(reachedAt) ? reachedAt : (addresses[0] ?? reachedAt),
     // A file that stood there before Meshlift says nothing of what is to come.
@@ -40,23 +54,67 @@ export function parseFacts(answer: HostAnswer, hostKeyFingerprint: string, reach
       ...optional('runningVersion', answer['runningVersion']?.[0]),
       ...optional('certificateExpiresAt', answer['certificateExpiresAt']?.[0]),
       ...optional('spiffeId', answer['spiffeId']?.[0]),
+      ...(all('policy').length > 0 && {
+        policy: {
+          takesPlaintext: all('policy').includes('takesPlaintext'),
+          reachesAnything: all('policy').includes('reachesAnything'),
+          authorizations: all('authorization'),
+        },
+        passthrough: all('passthrough'),
+      }),
+      ...(all('plaintextServed').length > 0 && {
+        plaintextServed: Number(first('plaintextServed')),
+      }),
     },
     isCaptured: all('redirection').some((rule) => /^-A (PREROUTING|OUTPUT) .*-j ISTIO_/.test(rule)),
+    isHeld: all('isHeld').length > 0,
+    isEnforced: all('isEnforced').length > 0,
+    excludedPorts: numbers(all('excludedPort')),
+    proxyProcesses: [...new Set(all('proxyProcess'))],
+    redirects: [...new Set(all('redirect'))],
+    interfaces: [...new Set(all('interface').map((name) => name.replace(/@.*$/, '')))],
     listening,
-    sshdPorts: sshdPorts(listening, all('sshdPort'), all('sshdSocket')),
-    resolver: { nameservers: all('nameserver') },
+    sshdPorts: sshPorts,
+    serverFirstPorts: numbers(all('serverFirst')),
+    connections: all('connection')
+      .map(parseConnection)
+      .filter(({ direction, local }) => direction === 'outbound' || !sshPorts.includes(portOf(local))),
+    flows: all('flow').map(parseConnection),
+    targets: all('target').map(parseTarget),
+    resolver: {
+      nameservers: all('nameserver'),
+      services: resolvers.filter((name) => all('resolver').includes(name)),
+      sources,
+    },
     freeBytes: Number(first('freeKilobytes') || 0) * 1024,
     journal: {
       fence: Number(first('fence') || 0),
       steps: all('step').map(parseStep),
       entries,
+      ...optional('owner', answer['owner']?.[0]),
       deadManArmed: all('deadMan').length > 0,
     },
   };
 }
 
-export function parseApplyResult(answer: HostAnswer): HostApplyResult {
+/** What the proxy served meanwhile. */
+export function parseTraffic(answer: HostAnswer): Traffic {
+  const numbers = (key: string): readonly number[] => (answer[key] ?? []).map(Number);
+  const came = (key: string): number => Math.max(0, (numbers(key)[1] ?? 0) - (numbers(key)[0] ?? 0));
   return {
+    isProxyUp: answer['proxyUp'] !== undefined,
+    active: numbers('active').at(-1) ?? 0,
+    came: came('total'),
+    ...(answer['overMtls'] === undefined ? {} : { cameOverMtls: came('overMtls') }),
+    senders: [...new Set(answer['sender'] ?? [])],
+    outboundFailed: numbers('outboundFailed').at(-1) ?? 0,
+  };
+}
+
+export function parseApplyResult(answer: HostAnswer): HostApplyResult {
+  const gapMs = answer['gapMs']?.[0];
+  return {
+    ...(gapMs === undefined ? {} : { gapMs: Number(gapMs) }),
     changed: answer['changed'] ?? [],
     recorded: answer['recorded'] !== undefined,
     ...optional('invocationId', answer['invocationId']?.[0]),
@@ -77,12 +135,14 @@ function parseAssignments(lines: readonly string[]): Readonly<Record<string, str
   return Object.fromEntries(pairs);
 }
 
+/** The sources of a line of nsswitch.conf, what is done on their answers left out. */
+function sourcesOf(nameSwitch: string): readonly string[] {
+  const text = nameSwitch.replace(/^hosts:/, '').replace(/\[[^\]]*\]/g, ' ');
+  return text.split(/\s+/).filter((source) => source !== '');
+}
+
 /** nss-myhostname answers for the machine's own name, if it is asked before DNS. */
-function asksItselfFirst(nameSwitch: string): boolean {
-  const sources = nameSwitch
-    .replace(/^hosts:/, '')
-    .trim()
-    .split(/\s+/);
+function asksItselfFirst(sources: readonly string[]): boolean {
   const own = sources.indexOf('myhostname');
   const dns = sources.findIndex((source) => source === 'dns' || source === 'resolve');
   return own !== -1 && (dns === -1 || own < dns || sources[dns] === 'resolve');
@@ -123,6 +183,31 @@ function parseListener(line: string): MachineFacts['listening'][number] {
     port: Number(local.slice(cut + 1)),
     ...optional('process', process),
   };
+}
+
+const resolvers = ['systemd-resolved', 'dnsmasq', 'consul'] as const;
+
+const numbers = (values: readonly string[]): readonly number[] =>
+  [...new Set(values.map(Number))].filter((value) => value > 0).sort((a, b) => a - b);
+
+/** The machine looked at its clock at some moment between: only what lies outside of them is an offset. */
+function workerTime(machineTime: string, { began, ended }: Visit): string {
+  const there = Date.parse(machineTime);
+  const moment = Number.isNaN(there) ? ended : Math.min(Math.max(there, began), ended);
+  return new Date(moment).toISOString();
+}
+
+/** `in` or `out`, local, remote and, where it is known, the process. */
+function parseConnection(line: string): Connection {
+  const [way, local = '', remote = '', process] = line.split(' ');
+  return { local, remote, direction: way === 'in' ? 'inbound' : 'outbound', ...optional('process', process) };
+}
+
+const portOf = (endpoint: string): number => Number(endpoint.slice(endpoint.lastIndexOf(':') + 1));
+
+function parseTarget(line: string): MachineFacts['targets'][number] {
+  const [target = '', found] = line.split(' ');
+  return { target, isReachable: found === 'reached' };
 }
 
 function sshdPorts(

@@ -6,16 +6,33 @@ export function quote(argument: string): string {
   return `'${argument.replaceAll("'", `'\\''`)}'`;
 }
 
+const read = new Map<string, string>();
+
 export function readScript(name: string): string {
-  return readFileSync(new URL(`host-scripts/${name}.sh`, import.meta.url), 'utf8');
+  const text = read.get(name) ?? readFileSync(new URL(`host-scripts/${name}.sh`, import.meta.url), 'utf8');
+  read.set(name, text);
+  return text;
 }
 
-const inspectScript = ['common', 'inspect'];
-const applyScript = ['common', 'journal', 'changes', 'package', 'proxy', 'apply'];
+const inspectScript = ['common', 'network', 'policy', 'inspect'];
+const applyScript = ['common', 'journal', 'changes', 'package', 'proxy', 'enforce', 'drain', 'apply'];
+/** Writes files and nothing else: each shell on the way reads the whole script, so what is not needed stays away. */
+const writeScript = ['common', 'journal', 'changes', 'apply'];
+const trafficScript = ['common', 'traffic'];
+const scripts = {
+  inspect: { parts: inspectScript, calls: 'inspect' },
+  apply: { parts: applyScript, calls: 'apply' },
+  write: { parts: writeScript, calls: 'apply' },
+  traffic: { parts: trafficScript, calls: 'traffic' },
+} as const;
 
-/** The script is the command itself, since a shell that reads it from standard input would swallow the payload behind it. */
-export function hostCommand(user: string, verb: 'inspect' | 'apply', args: readonly string[]): string {
-  const script = (verb === 'inspect' ? inspectScript : applyScript).map(readScript).join('\n');
-  const words = ['sh', '-c', `${script}\n${verb} "$@"`, 'meshlift', ...args];
+/** The script, without its comments, is the command itself, since a shell that reads it from standard input would swallow the payload behind it. */
+export function hostCommand(user: string, verb: keyof typeof scripts, args: readonly string[]): string {
+  const { parts, calls } = scripts[verb];
+  const script = parts
+    .map(readScript)
+    .join('\n')
+    .replaceAll(/^[ \t]*#.*\n/gm, '');
+  const words = ['sh', '-c', `${script}\n${calls} "$@"`, 'meshlift', ...args];
   return (user === 'root' ? words : ['sudo', '-n', ...words]).map(quote).join(' ');
 }

@@ -15,6 +15,7 @@ const exits: Readonly<Record<number, FailureType>> = {
   72: 'HostBusy',
   74: 'ProxyNotReady',
   75: 'CaptureBrokeTraffic',
+  76: 'HostTaken',
 };
 
 /** The failure of a script that ended with another exit than 0; `machine` says which in the message. */
@@ -26,6 +27,12 @@ export function scriptFailure(result: ExecResult, machine: string): ApplicationF
   const said = [...stderr.matchAll(/^meshlift: (.*)$/gm)].at(-1)?.[1];
   const type = exits[code];
   if (said !== undefined && type !== undefined) return failure(type, `${machine}: ${said}`);
+  if (/^sudo: .*\b(tty|terminal)\b/m.test(stderr) && !stderr.includes('password')) {
+    return failure(
+      'SudoRefused',
+      `sudo on ${machine} asks for a terminal (${lastLine(stderr)}); add "Defaults:ops !requiretty" for the login user to its sudoers`,
+    );
+  }
   if (/^sudo: |not in the sudoers|sudo.*not found|not allowed to execute/m.test(stderr)) {
     return failure(
       'SudoRefused',

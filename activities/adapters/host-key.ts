@@ -27,6 +27,14 @@ export function fingerprintOf(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 }
 
+/** Fingerprints of every key that a request accepts of a host; none where it trusts on first use. */
+export function pinnedFingerprints(hostKey: HostKey, address: string, port: number): readonly string[] {
+  if ('fingerprint' in hostKey) return [hostKey.fingerprint];
+  if (!('knownHosts' in hostKey)) return [];
+  const { trusted, revoked } = findKnownKeys(hostKey.knownHosts, address, port);
+  return trusted.filter((key) => !revoked.includes(key)).map((key) => fingerprintOf(Buffer.from(key, 'base64')));
+}
+
 /**
  * The check for a pinned key. A fingerprint does not say its key's type, so that each type is asked for before it counts as a
  * mismatch; known_hosts lines do. Trust on first use pins nothing and accepts nothing here: read the key first, then pin it.

@@ -56,6 +56,21 @@ function line(change: HostChange, add: (content: { text: string } | { localPath:
       return fields(change.kind, add({ text: change.lines.map((entry) => `${entry}\n`).join('') }));
     case 'StartProxy':
       return fields(change.kind, String(change.deadManSeconds), String(change.readySeconds ?? defaultReadySeconds));
+    case 'SetEnforcement':
+      return fields(
+        change.kind,
+        change.mode,
+        add({ text: change.excludePorts.map((port) => `${port}\n`).join('') }),
+        String(change.deadManSeconds),
+      );
+    case 'Hold':
+      return fields(change.kind, change.by);
+    case 'RestartProxy':
+      return fields(change.kind, String(change.readySeconds));
+    case 'ReleaseHold':
+    case 'StopCapture':
+    case 'StartCapture':
+    case 'DrainProxy':
     case 'ConfirmCapture':
     case 'StopProxy':
     case 'Restore':

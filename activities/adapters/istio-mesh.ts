@@ -2,16 +2,40 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
-import type { ConnectedProxy, EndpointQuery, MeshPort, ProxyQuery } from '../ports/mesh-port.ts';
+import type {
+  ConnectedProxy,
+  EndpointLook,
+  EndpointQuery,
+  ExpectedProxy,
+  MachineQuery,
+  MachineService,
+  MeshPort,
+  Neighbours,
+  ProxyQuery,
+  Routes,
+  WatcherLook,
+} from '../ports/mesh-port.ts';
+import { machineEndpoints, machineServices, proxyConnections } from './endpoint-answers.ts';
 import { IstiodDebug, type IstiodPod } from './istiod-debug.ts';
-import { isGivenOut, readSyncStatus } from './istiod-answers.ts';
+import { isGivenOut, readAuthorizations, readSyncStatus } from './istiod-answers.ts';
+import { kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
+import { listExpectedProxies, readRoutes } from './mesh-members.ts';
+
+interface IstiodAnswer {
+  readonly pod: IstiodPod;
+  readonly body: unknown;
+  /** RFC 3339, by istiod's clock. */
+  readonly at: string;
+}
 
 export class IstioMesh implements MeshPort {
   readonly #debug: IstiodDebug;
+  readonly #client: KubernetesClient;
   readonly #istioNamespace: string;
 
   constructor(kubeConfig: KubeConfig, options: { readonly istioNamespace: string }) {
     this.#debug = new IstiodDebug(kubeConfig, options.istioNamespace);
+    this.#client = kubernetesClient(kubeConfig);
     this.#istioNamespace = options.istioNamespace;
   }
 
@@ -31,8 +55,52 @@ export class IstioMesh implements MeshPort {
     return answers.some(({ body }) => isGivenOut(body, endpoint));
   }
 
+  async readServices(machine: MachineQuery): Promise<readonly MachineService[]> {
+    const answers = await this.#askAll('/debug/endpointShardz');
+    return machineServices(
+      answers.map(({ body }) => body),
+      machine,
+    );
+  }
+
+  async readEndpoints(endpoint: EndpointQuery): Promise<readonly EndpointLook[]> {
+    const answers = await this.#askAll('/debug/endpointShardz');
+    return answers.map(({ pod, body, at }) => ({
+      istiodPod: pod.name,
+      at,
+      endpoints: machineEndpoints(body, endpoint),
+    }));
+  }
+
+  async readWatchers(hosts: readonly string[]): Promise<readonly WatcherLook[]> {
+    const [status, watched] = await Promise.all([this.#askAll('/debug/syncz'), this.#askAll('/debug/adsz')]);
+    return await Promise.all(
+      status.map(async ({ pod, body }) => {
+        const adsz = watched.find((answer) => answer.pod.name === pod.name)?.body;
+        return {
+          istiodPod: pod.name,
+          version: (await this.#debug.get(pod, '/version')).trim(),
+          connections: proxyConnections(body, adsz, hosts),
+        };
+      }),
+    );
+  }
+
+  listExpectedProxies(): Promise<readonly ExpectedProxy[]> {
+    return listExpectedProxies(this.#client);
+  }
+
+  readRoutes(namespace: string): Promise<Routes> {
+    return readRoutes(this.#client, namespace);
+  }
+
+  async readNeighbours(): Promise<Neighbours> {
+    const [proxies, [answer]] = await Promise.all([this.listExpectedProxies(), this.#askAll('/debug/authorizationz')]);
+    return { proxies, ...readAuthorizations(answer?.body, this.#istioNamespace) };
+  }
+
   /** Every istiod of every revision; one that cannot be read means no proof. */
-  async #askAll(path: string): Promise<readonly { readonly pod: IstiodPod; readonly body: unknown }[]> {
+  async #askAll(path: string): Promise<readonly IstiodAnswer[]> {
     const pods = await this.#debug.pods();
     if (pods.length === 0) {
       throw failure(
@@ -41,7 +109,10 @@ export class IstioMesh implements MeshPort {
       );
     }
     return await Promise.all(
-      pods.map(async (pod) => ({ pod, body: JSON.parse(await this.#debug.get(pod, path)) as unknown })),
+      pods.map(async (pod) => {
+        const { body, date } = await this.#debug.answer(pod, path);
+        return { pod, body: JSON.parse(body) as unknown, at: new Date(date).toISOString() };
+      }),
     );
   }
 }

@@ -1,5 +1,5 @@
 /** Parsers of istiod's debug answers. */
-import type { ConnectedProxy, EndpointQuery } from '../ports/mesh-port.ts';
+import type { ConnectedProxy, EndpointQuery, Neighbours } from '../ports/mesh-port.ts';
 import { machineLabel } from '../render/names.ts';
 
 type SyncStatus = Pick<ConnectedProxy, 'version' | 'unacknowledged' | 'rejected'>;
@@ -46,7 +46,7 @@ function unacknowledged(raw: RawSyncStatus): readonly string[] {
 }
 
 /** The parts of `IstioEndpoint` in pilot/pkg/model/service.go that are read. */
-interface RawEndpoint {
+export interface RawEndpoint {
   readonly Addresses?: readonly string[] | null;
   /** Of an istiod before 1.25. */
   readonly Address?: string;
@@ -55,12 +55,14 @@ interface RawEndpoint {
   readonly HealthStatus?: number;
   readonly SendUnhealthyEndpoints?: boolean;
 }
-type RawShards = Readonly<
+export type RawShards = Readonly<
   Record<
     string,
     Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly RawEndpoint[] | null>> }>>
   >
 >;
+
+export const drainingLabel = 'istio.io/draining';
 
 /** istiod's numbers of an endpoint's health. */
 const health = { unhealthy: 2, draining: 3, terminating: 4 } as const;
@@ -80,8 +82,46 @@ export function isGivenOut(body: unknown, { namespace, machine, address }: Endpo
     );
 }
 
-function isOffered(endpoint: RawEndpoint): boolean {
-  if ((endpoint.Labels?.['istio.io/draining'] ?? '') !== '') return false;
+/** Whether clients are told of the endpoint. */
+export function isOffered(endpoint: RawEndpoint): boolean {
+  if ((endpoint.Labels?.[drainingLabel] ?? '') !== '') return false;
   if (endpoint.HealthStatus === health.unhealthy) return endpoint.SendUnhealthyEndpoints === true;
   return endpoint.HealthStatus !== health.draining && endpoint.HealthStatus !== health.terminating;
+}
+
+interface RawAuthorizations {
+  readonly authorization_policies?: {
+    readonly root_namespace?: string;
+    readonly namespace_to_policies?: Readonly<
+      Record<
+        string,
+        readonly {
+          readonly name?: string;
+          readonly spec?: Readonly<Record<string, unknown>>;
+        }[]
+      >
+    >;
+  };
+}
+
+/** `/debug/authorizationz`: ALLOW is the default action, which the answer leaves out. */
+export function readAuthorizations(
+  body: unknown,
+  istioNamespace: string,
+): Pick<Neighbours, 'policies' | 'rootNamespace'> {
+  const { authorization_policies: found = {} } = body as RawAuthorizations;
+  const byNamespace = Object.entries(found.namespace_to_policies ?? {});
+  return {
+    rootNamespace: found.root_namespace ?? istioNamespace,
+    policies: byNamespace.flatMap(([namespace, policies]) =>
+      policies.map(({ name = '', spec = {} }) => ({ namespace, name, isOfAll: isOfAll(spec) })),
+    ),
+  };
+}
+
+function isOfAll({ selector, action, ...spec }: Readonly<Record<string, unknown>>): boolean {
+  const isTargeted = ['targetRef', 'targetRefs', 'target_ref', 'target_refs'].some((key) => spec[key] !== undefined);
+  const allows = action === undefined || action === 0 || action === 'ALLOW';
+  const labels = Object.values((selector ?? {}) as Readonly<Record<string, object>>).flatMap(Object.keys);
+  return allows && !isTargeted && labels.length === 0;
 }

@@ -24,6 +24,12 @@ export interface IstiodPod {
   readonly revision: string;
 }
 
+interface Answer {
+  readonly body: string;
+  /** The reply's `Date`, by istiod's clock. */
+  readonly date: string;
+}
+
 /** The port-forward's socket; the client types it as one that may be a function. */
 interface Closeable {
   close(): void;
@@ -33,7 +39,7 @@ export class IstiodDebug {
   readonly #client: KubernetesClient;
   readonly #forward: PortForward;
   readonly #istioNamespace: string;
-  readonly #answers = new Map<string, { readonly at: number; readonly body: Promise<string> }>();
+  readonly #answers = new Map<string, { readonly at: number; readonly answer: Promise<Answer> }>();
 
   constructor(kubeConfig: KubeConfig, istioNamespace: string) {
     this.#client = kubernetesClient(kubeConfig);
@@ -54,17 +60,22 @@ export class IstiodDebug {
 
   /** The answer of one istiod, at most a second old. Throws `EvidenceUnavailable` where it cannot be read. */
   async get(pod: IstiodPod, path: string): Promise<string> {
+    return (await this.answer(pod, path)).body;
+  }
+
+  /** The same, with the time that istiod put on it. */
+  async answer(pod: IstiodPod, path: string): Promise<Answer> {
     const key = `${pod.name} ${path}`;
     const now = Date.now();
     const known = this.#answers.get(key);
-    if (known !== undefined && now - known.at < sharedForMs) return known.body;
+    if (known !== undefined && now - known.at < sharedForMs) return known.answer;
     for (const [stale, { at }] of this.#answers) if (now - at >= sharedForMs) this.#answers.delete(stale);
-    const body = this.#read(pod.name, path);
-    this.#answers.set(key, { at: now, body });
-    return body;
+    const answer = this.#read(pod.name, path);
+    this.#answers.set(key, { at: now, answer });
+    return answer;
   }
 
-  async #read(pod: string, path: string): Promise<string> {
+  async #read(pod: string, path: string): Promise<Answer> {
     try {
       return await this.#request(pod, path);
     } catch (error) {
@@ -77,7 +88,7 @@ export class IstiodDebug {
     }
   }
 
-  async #request(pod: string, path: string): Promise<string> {
+  async #request(pod: string, path: string): Promise<Answer> {
     const [toPod, fromPod, complaints] = [new PassThrough(), new PassThrough(), new PassThrough()];
     const forwarding = this.#forward.portForward(
       this.#istioNamespace,
@@ -89,7 +100,7 @@ export class IstiodDebug {
     ) as Promise<Closeable>;
     const socket = await within(connectTimeoutMs, forwarding);
     try {
-      return await new Promise<string>((resolve, reject) => {
+      return await new Promise<Answer>((resolve, reject) => {
         const connection = Duplex.from({ readable: fromPod, writable: toPod });
         connection.on('error', reject);
         complaints.on('data', (data: Buffer) => {
@@ -108,7 +119,7 @@ export class IstiodDebug {
             response.on('error', reject);
             response.on('end', () => {
               const body = Buffer.concat(chunks).toString();
-              if (response.statusCode === 200) resolve(body);
+              if (response.statusCode === 200) resolve({ body, date: response.headers.date ?? '' });
               else reject(new Error(`HTTP ${response.statusCode ?? 0}: ${body.slice(0, 200).trim()}`));
             });
           },

@@ -3,6 +3,7 @@ import {
   AdmissionregistrationV1Api,
   ApiException,
   AppsV1Api,
+  type Configuration,
   CoreV1Api,
   createConfiguration,
   CustomObjectsApi,
@@ -26,21 +27,7 @@ export interface KubernetesClient {
 }
 
 export function kubernetesClient(kubeConfig: KubeConfig): KubernetesClient {
-  const server = kubeConfig.getCurrentCluster()?.server;
-  if (server === undefined) throw new Error('The kubeconfig names no current cluster; set its current-context');
-  const configuration = createConfiguration({
-    baseServer: new ServerConfiguration(server, {}),
-    authMethods: { default: kubeConfig },
-    promiseMiddleware: [
-      {
-        pre: (context) => {
-          context.setSignal(AbortSignal.timeout(callTimeoutMs));
-          return Promise.resolve(context);
-        },
-        post: (context) => Promise.resolve(context),
-      },
-    ],
-  });
+  const configuration = clientConfiguration(kubeConfig);
   return {
     core: new CoreV1Api(configuration),
     apps: new AppsV1Api(configuration),
@@ -48,6 +35,25 @@ export function kubernetesClient(kubeConfig: KubeConfig): KubernetesClient {
     custom: new CustomObjectsApi(configuration),
     objects: new KubernetesObjectApi(configuration),
   };
+}
+
+/** Every call ends within `timeoutMs`. */
+export function clientConfiguration(kubeConfig: KubeConfig, timeoutMs = callTimeoutMs): Configuration {
+  const server = kubeConfig.getCurrentCluster()?.server;
+  if (server === undefined) throw new Error('The kubeconfig names no current cluster; set its current-context');
+  return createConfiguration({
+    baseServer: new ServerConfiguration(server, {}),
+    authMethods: { default: kubeConfig },
+    promiseMiddleware: [
+      {
+        pre: (context) => {
+          context.setSignal(AbortSignal.timeout(timeoutMs));
+          return Promise.resolve(context);
+        },
+        post: (context) => Promise.resolve(context),
+      },
+    ],
+  });
 }
 
 /** The answer, or undefined where the object (or its kind) does not exist. */

@@ -15,6 +15,8 @@ import type {
   ClusterPort,
   ClusterQuery,
   FoundWorkloadEntry,
+  HostPolicy,
+  KnownMachine,
   KubernetesObject,
   ObjectRef,
 } from '../ports/cluster-port.ts';
@@ -23,7 +25,8 @@ import { groupLabel, groupLabelValue, machineLabel, managedByLabel, manager } fr
 import { IstiodDebug } from './istiod-debug.ts';
 import { asClusterFailure, found, type KubernetesClient, kubernetesClient } from './kubernetes-client.ts';
 import { readClusterFacts } from './kubernetes-facts.ts';
-import { labelEntry, readEntry, registeredGroupAnnotation } from './workload-entries.ts';
+import { listMachines, readHostPolicies } from './kubernetes-hosts.ts';
+import { findEntry, labelEntry, readEntry, registeredGroupAnnotation } from './workload-entries.ts';
 
 export interface ClusterOptions {
   /** Where istiod runs. */
@@ -111,6 +114,14 @@ export class KubernetesCluster implements ClusterPort {
     });
   }
 
+  async readHostPolicies(): Promise<readonly HostPolicy[]> {
+    return await asClusterFailure('HostPolicies', () => readHostPolicies(this.#client));
+  }
+
+  async listMachines(): Promise<readonly KnownMachine[]> {
+    return await asClusterFailure('Machines of all namespaces', () => listMachines(this.#client));
+  }
+
   async isServiceAccountUsed(namespace: string, serviceAccount: string): Promise<boolean> {
     return await asClusterFailure(`Users of ServiceAccount ${namespace}/${serviceAccount}`, async () => {
       const fieldSelector = `spec.serviceAccountName=${serviceAccount}`;
@@ -160,6 +171,16 @@ export class KubernetesCluster implements ClusterPort {
     );
   }
 
+  async findWorkloadEntry(
+    namespace: string,
+    workloadGroup: string,
+    machine: string,
+  ): Promise<FoundWorkloadEntry | undefined> {
+    return await asClusterFailure(`WorkloadEntries of ${namespace}/${workloadGroup}`, () =>
+      findEntry(this.#client, namespace, workloadGroup, machine),
+    );
+  }
+
   async labelWorkloadEntry(namespace: string, name: string, label: string, value: string | null): Promise<boolean> {
     return await asClusterFailure(`Label ${label} of WorkloadEntry ${namespace}/${name}`, () =>
       labelEntry(this.#client, namespace, name, label, value),
@@ -167,7 +188,7 @@ export class KubernetesCluster implements ClusterPort {
   }
 
   /** The private key of a login. Never leaves the activity that asks for it. */
-  async readSshCredential(name: string): Promise<SshCredential> {
+  async readSshCredential(name: string): Promise<Extract<SshCredential, { privateKey: string }>> {
     const { meshliftNamespace: namespace } = this.#options;
     const secret = await asClusterFailure(`Secret ${namespace}/${name}`, () =>
       found(this.#client.core.readNamespacedSecret({ name, namespace })),

@@ -1,12 +1,21 @@
 /** Reads what the cluster holds of one machine and of what it is to join. */
+import { X509Certificate } from 'node:crypto';
+
 import type { V1ConfigMap } from '@kubernetes/client-node';
 
-import type { ClusterFacts, ClusterQuery, FoundWorkloadGroup, KubernetesObject } from '../ports/cluster-port.ts';
+import type {
+  ClusterFacts,
+  ClusterQuery,
+  FoundService,
+  FoundWorkloadGroup,
+  KubernetesObject,
+} from '../ports/cluster-port.ts';
 import { groupLabel, groupLabelValue, isRevisioned, machineLabel, managedByLabel, manager } from '../render/names.ts';
 import { readGateway } from './istio-gateway.ts';
 import { readRevision } from './istio-revisions.ts';
 import type { IstiodDebug } from './istiod-debug.ts';
 import { found, type KubernetesClient } from './kubernetes-client.ts';
+import { readPolicies, rootNamespaceOf } from './kubernetes-policies.ts';
 
 export interface FactsSource {
   readonly client: KubernetesClient;
@@ -22,14 +31,16 @@ export async function readClusterFacts(source: FactsSource, query: ClusterQuery)
   const namespaceLabels = namespaceObject?.metadata?.labels ?? {};
   const group = await readGroup(client, query);
   const serviceAccount = serviceAccountName(query, group);
-  const [revision, gateway, account, root, objects] = await Promise.all([
+  const [revision, gateway, account, root, services, objects] = await Promise.all([
     readRevision(client, source.debug, istioNamespace, revisionQuery(query, namespaceLabels)),
     readGateway(client, istioNamespace),
     found(client.core.readNamespacedServiceAccount({ name: serviceAccount, namespace })),
     found(client.core.readNamespacedConfigMap({ name: 'istio-ca-root-cert', namespace })),
+    readServices(client, namespace),
     readOurObjects(client, query),
   ]);
   const controlPlane = revision === undefined ? {} : await readControlPlane(source, revision.name);
+  const rootNamespace = rootNamespaceOf(controlPlane.meshConfig) ?? istioNamespace;
   const rootCertificate = root?.data?.['root-cert.pem'];
   return {
     istioNamespace,
@@ -39,10 +50,32 @@ export async function readClusterFacts(source: FactsSource, query: ClusterQuery)
     serviceAccountExists: account !== undefined,
     ...(revision === undefined ? {} : { revision }),
     ...controlPlane,
-    ...(rootCertificate === undefined ? {} : { rootCertificate }),
+    ...(rootCertificate === undefined ? {} : { rootCertificate, ...expiryOf(rootCertificate) }),
     ...(gateway === undefined ? {} : { gateway }),
+    services,
     objects,
+    policies: await readPolicies(client, namespace, rootNamespace),
+    rootNamespace,
   };
+}
+
+async function readServices(client: KubernetesClient, namespace: string): Promise<readonly FoundService[]> {
+  const { items } = await client.core.listNamespacedService({ namespace });
+  return items.flatMap(({ spec }) =>
+    spec?.selector === undefined
+      ? []
+      : [
+          {
+            selector: spec.selector,
+            ports: (spec.ports ?? []).map(({ name, port, targetPort, appProtocol }) => ({
+              port,
+              ...(name === undefined ? {} : { name }),
+              ...(targetPort === undefined ? {} : { targetPort }),
+              ...(appProtocol === undefined ? {} : { appProtocol }),
+            })),
+          },
+        ],
+  );
 }
 
 /** As the group says, else as the request for a new group says; `default` for a group that names none. */
@@ -99,13 +132,25 @@ async function readOurObjects(client: KubernetesClient, query: ClusterQuery): Pr
     );
     return (answer?.items ?? []).map((item) => rendered({ ...item, apiVersion, kind } as KubernetesObject));
   };
-  const [accounts, groups, authentications, sidecars] = await Promise.all([
+  const [accounts, groups, authentications, sidecars, authorizations] = await Promise.all([
     list('v1', 'ServiceAccount', `${managedByLabel}=${manager}`),
     list('networking.istio.io/v1', 'WorkloadGroup', ofGroup),
     list('security.istio.io/v1', 'PeerAuthentication', ofMachine),
     list('networking.istio.io/v1', 'Sidecar', ofMachine),
+    list('security.istio.io/v1', 'AuthorizationPolicy', ofMachine),
   ]);
-  return [...accounts, ...groups, ...authentications, ...sidecars];
+  return [...accounts, ...groups, ...authentications, ...sidecars, ...authorizations];
+}
+
+/** Of the first certificate to run out; undefined where one of them cannot be read. */
+function expiryOf(pem: string): Pick<ClusterFacts, 'rootCertificateExpiresAt'> {
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  try {
+    const [first] = certificates.map((text) => new X509Certificate(text).validToDate.toISOString()).sort();
+    return first === undefined ? {} : { rootCertificateExpiresAt: first };
+  } catch {
+    return {};
+  }
 }
 
 function rendered({ apiVersion, kind, metadata, spec }: KubernetesObject): KubernetesObject {

@@ -4,14 +4,13 @@ import type { Readable } from 'node:stream';
 
 import ssh2, { type Client, type ClientChannel, type ConnectConfig, type ServerHostKeyAlgorithm } from 'ssh2';
 
-import type { Host } from '../../api/schemas/machine.ts';
 import { failure } from '../failures.ts';
-import type { SshCredential } from '../ports/host-port.ts';
+import type { LocatedHost, SshCredential } from '../ports/host-port.ts';
 import type { ExecResult } from './host-failures.ts';
 import { fingerprintOf, hostKeyCheck, type HostKeyCheck } from './host-key.ts';
 
 /** Where to connect to: the host itself, or the host that stands before it. */
-export type Endpoint = Omit<Host, 'jump'>;
+export type Endpoint = Omit<LocatedHost, 'jump'>;
 export type ReadCredential = (credentialsName: string) => Promise<SshCredential>;
 
 export interface SshConnection {
@@ -19,6 +18,8 @@ export interface SshConnection {
   readonly fingerprint: string;
   /** Runs one command; `input` is its standard input. Rejects with `HostUnreachable` where the connection breaks first. */
   exec(command: string, input?: Readable): Promise<ExecResult>;
+  /** From now on this signal closes it, and no other; false where it is closed already. */
+  rebind(signal: AbortSignal): boolean;
   close(): void;
 }
 
@@ -27,12 +28,12 @@ const connectTimeoutMs = 20_000;
 /** A peer that is silent for four of these is gone. */
 const keepaliveMs = 10_000;
 
-export const describeEndpoint = (endpoint: Endpoint): string =>
+export const describeEndpoint = (endpoint: Pick<Endpoint, 'user' | 'address' | 'port'>): string =>
   `${endpoint.user}@${endpoint.address}:${endpoint.port ?? 22}`;
 
 /** Opens a connection, over the jump host where one is named. An aborted signal closes it at once and rejects with its reason. */
 export async function openConnection(
-  host: Host,
+  host: LocatedHost,
   readCredential: ReadCredential,
   signal: AbortSignal,
 ): Promise<SshConnection> {
@@ -55,7 +56,7 @@ export async function openConnection(
 
 /** The key a host shows, over the jump host where one is named; the host is left before anything is authenticated. */
 export async function readFingerprint(
-  host: Host,
+  host: LocatedHost,
   readCredential: ReadCredential,
   signal: AbortSignal,
 ): Promise<string> {
@@ -82,7 +83,7 @@ interface ForwardingConnection extends SshConnection {
 
 function openSocket(endpoint: Endpoint): Socket {
   return connectSocket({
-    host: endpoint.address,
+    host: endpoint.ip,
     port: endpoint.port ?? 22,
     noDelay: true,
     keepAlive: true,
@@ -96,11 +97,11 @@ async function openVerified(
   signal: AbortSignal,
   open: () => Promise<Socket | ClientChannel>,
 ): Promise<ForwardingConnection> {
-  const { privateKey } = await readCredential(endpoint.credentialsName);
-  if (ssh2.utils.parseKey(privateKey) instanceof Error) {
+  const credential = await readCredential(endpoint.credentialsName);
+  if ('privateKey' in credential && ssh2.utils.parseKey(credential.privateKey) instanceof Error) {
     throw failure(
       'CredentialMissing',
-      `Secret ${endpoint.credentialsName} holds no private key that can be read; put an unencrypted OpenSSH key there`,
+      `${sourceOf(credential, endpoint)} holds no private key that can be read; put an unencrypted OpenSSH key there`,
     );
   }
   const check = hostKeyCheck(endpoint.hostKey, endpoint.address, endpoint.port ?? 22);
@@ -110,7 +111,7 @@ async function openVerified(
       endpoint,
       signal,
       check,
-      privateKey,
+      credential,
       stream: await open(),
       ...(offer && { offer }),
     });
@@ -129,7 +130,7 @@ interface Attempt {
   readonly signal: AbortSignal;
   readonly check: HostKeyCheck;
   readonly stream: Socket | ClientChannel;
-  readonly privateKey?: string;
+  readonly credential?: SshCredential;
   readonly offer?: ServerHostKeyAlgorithm[];
 }
 
@@ -143,25 +144,31 @@ function tryConnect(attempt: Attempt): Promise<{ connection: ForwardingConnectio
   const { promise, resolve, reject } = Promise.withResolvers<
     { connection: ForwardingConnection } | { refused: string }
   >();
+  const bound = { signal };
   const abort = (): void => {
     client.destroy();
     stream.destroy();
-    reject(signal.reason as Error);
+    reject(bound.signal.reason as Error);
   };
-  signal.addEventListener('abort', abort, { once: true });
+  const bind = (next: AbortSignal): void => {
+    bound.signal.removeEventListener('abort', abort);
+    bound.signal = next;
+    next.addEventListener('abort', abort, { once: true });
+  };
+  bind(signal);
   const leave = (): void => {
-    signal.removeEventListener('abort', abort);
+    bound.signal.removeEventListener('abort', abort);
     client.destroy();
     stream.destroy();
   };
   client.on('ready', () => {
-    resolve({ connection: connectionOf(client, endpoint, shown, signal, leave) });
+    resolve({ connection: connectionOf({ client, endpoint, fingerprint: shown, bound, bind, close: leave }) });
   });
   client.on('error', (error: Error & { level?: string }) => {
     const hasNoCommonKey = error.message.includes('no matching host key format');
     leave();
     if (isRefused || hasNoCommonKey) resolve({ refused: shown });
-    else reject(connectFailure(error, endpoint));
+    else reject(connectFailure(error, endpoint, attempt.credential));
   });
   client.on('close', () => {
     reject(
@@ -183,19 +190,31 @@ function tryConnect(attempt: Attempt): Promise<{ connection: ForwardingConnectio
       isRefused = !check.accepts(key);
       return !isRefused;
     },
-    ...(attempt.privateKey !== undefined && { privateKey: attempt.privateKey }),
+    ...proofOf(attempt.credential),
     ...(attempt.offer && { algorithms: { serverHostKey: attempt.offer } }),
   };
   client.connect(config);
   return promise;
 }
 
-function connectFailure(error: Error & { level?: string }, endpoint: Endpoint): Error {
+function proofOf(credential: SshCredential | undefined): Pick<ConnectConfig, 'privateKey' | 'agent'> {
+  if (credential === undefined) return {};
+  return 'agent' in credential ? { agent: credential.agent } : { privateKey: credential.privateKey };
+}
+
+const sourceOf = (credential: SshCredential | undefined, endpoint: Endpoint): string =>
+  credential?.source ?? `Secret ${endpoint.credentialsName}`;
+
+function connectFailure(
+  error: Error & { level?: string },
+  endpoint: Endpoint,
+  credential: SshCredential | undefined,
+): Error {
   const where = describeEndpoint(endpoint);
   if (error.level === 'client-authentication') {
     return failure(
       'HostAuthRejected',
-      `${where} rejects the key of Secret ${endpoint.credentialsName}; add its public half to authorized_keys of ${endpoint.user}`,
+      `${where} rejects the key of ${sourceOf(credential, endpoint)}; add its public half to authorized_keys of ${endpoint.user}`,
       error,
     );
   }
@@ -206,13 +225,19 @@ function connectFailure(error: Error & { level?: string }, endpoint: Endpoint): 
   );
 }
 
-function connectionOf(
-  client: Client,
-  endpoint: Endpoint,
-  fingerprint: string,
-  signal: AbortSignal,
-  close: () => void,
-): ForwardingConnection {
+interface ConnectionParts extends Pick<SshConnection, 'fingerprint' | 'close'> {
+  readonly client: Client;
+  readonly endpoint: Endpoint;
+  /** What closes the connection now. */
+  readonly bound: { readonly signal: AbortSignal };
+  readonly bind: (signal: AbortSignal) => void;
+}
+
+function connectionOf({ client, endpoint, fingerprint, bound, bind, close }: ConnectionParts): ForwardingConnection {
+  let isOpen = true;
+  client.once('close', () => {
+    isOpen = false;
+  });
   const lost = (doing: string, cause?: Error): Error =>
     failure(
       'HostUnreachable',
@@ -223,24 +248,33 @@ function connectionOf(
   return {
     fingerprint,
     close,
+    rebind: (signal) => {
+      if (isOpen) bind(signal);
+      return isOpen;
+    },
     exec: async (command, input) => {
-      signal.throwIfAborted();
+      bound.signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<ExecResult>();
-      client.once('error', (error: Error) => {
+      const failed = (error: Error): void => {
         reject(lost('during a command', error));
-      });
-      client.once('close', () => {
+      };
+      const closed = (): void => {
+        const { signal } = bound;
         reject(signal.aborted ? (signal.reason as Error) : lost('during a command'));
-      });
+      };
+      client.once('error', failed).once('close', closed);
       client.exec(command, (error, channel) => {
         if (error) reject(lost('before a command started', error));
         else runChannel(channel, input, resolve, reject, lost);
       });
-      return await promise.finally(() => input?.destroy());
+      return await promise.finally(() => {
+        client.off('error', failed).off('close', closed);
+        input?.destroy();
+      });
     },
     forward: async (to) => {
       const { promise, resolve, reject } = Promise.withResolvers<ClientChannel>();
-      client.forwardOut('127.0.0.1', 0, to.address, to.port ?? 22, (error, channel) => {
+      client.forwardOut('127.0.0.1', 0, to.ip, to.port ?? 22, (error, channel) => {
         if (!error) resolve(channel);
         else
           reject(

@@ -1,11 +1,18 @@
-/** HostPort over SSH: one connection per call, one exec each, the script as the command and only the tar on standard input. */
+/**
+ * HostPort over SSH: one connection per call, but for steps of one operation that write files one after the other; one exec each,
+ * the script as the command and only the tar on standard input.
+ */
+import { createHash } from 'node:crypto';
+
 import type { Host } from '../../api/schemas/machine.ts';
 import { failure } from '../failures.ts';
-import type { HostApply, HostApplyResult, HostPort, MachineFacts } from '../ports/host-port.ts';
-import { type HostAnswer, parseApplyResult, parseFacts } from './host-answer.ts';
+import type { HostApply, HostApplyResult, HostPort, LocatedHost, MachineFacts, Traffic } from '../ports/host-port.ts';
+import { type HostAnswer, parseApplyResult, parseFacts, parseTraffic } from './host-answer.ts';
 import { hostCommand, readScript } from './host-command.ts';
 import { scriptFailure } from './host-failures.ts';
 import { packHostPlan, renderHostPlan } from './host-plan.ts';
+import { KeptConnections } from './kept-connections.ts';
+import { locateHost } from './locate-host.ts';
 import {
   describeEndpoint,
   openConnection,
@@ -20,7 +27,7 @@ const safeName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
 /** Builds the port; `readCredential` reads the Secret a host names, anew for each connection. */
 export function sshHostPort(readCredential: ReadCredential): HostPort {
   const withConnection = async <T>(
-    host: Host,
+    host: LocatedHost,
     signal: AbortSignal,
     use: (connection: SshConnection) => Promise<T>,
   ): Promise<T> => {
@@ -32,32 +39,97 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
     }
   };
 
+  const kept = new KeptConnections();
+  /** Steps of one operation that only write files share a connection where they follow each other. */
+  const withKeptConnection = async <T>(
+    host: LocatedHost,
+    operation: string,
+    signal: AbortSignal,
+    use: (connection: SshConnection, isKept: boolean) => Promise<T>,
+  ): Promise<T> => {
+    const name = JSON.stringify([operation, host]);
+    const open = kept.take(name, signal);
+    const isKept = open !== undefined;
+    const connection = open ?? (await openConnection(host, readCredential, signal));
+    try {
+      const result = await use(connection, isKept);
+      kept.keep(name, connection);
+      return result;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  };
+
   return {
-    inspect: (host, paths, signal) =>
+    locate: locateHost,
+
+    inspect: (host, paths, signal, probes = {}) =>
       withConnection(host, signal, async (connection): Promise<MachineFacts> => {
-        const result = await connection.exec(hostCommand(host.user, 'inspect', paths));
+        const looks = probes.serverFirst === true ? 'yes' : probes.policy === true ? 'policy' : 'no';
+        const args = [looks, (probes.targets ?? []).join(' '), ...paths];
+        const began = Date.now();
+        const result = await connection.exec(hostCommand(host.user, 'inspect', args));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        return parseFacts(parseAnswer(result.stdout, host), connection.fingerprint, host.address);
+        return parseFacts(parseAnswer(result.stdout, host), {
+          hostKeyFingerprint: connection.fingerprint,
+          reachedAt: host.ip,
+          began,
+          ended: Date.now(),
+        });
       }),
 
-    apply: (host, apply, signal) =>
-      withConnection(host, signal, async (connection): Promise<HostApplyResult> => {
-        const command = hostCommand(host.user, 'apply', applyArguments(apply));
-        const tar = packHostPlan(renderHostPlan(apply.changes), standaloneScripts());
+    apply: async (host, apply, signal) => {
+      const isWriteOnly = apply.changes.every(({ kind }) => kind === 'WriteFile' || kind === 'WriteHostsBlock');
+      const command = hostCommand(host.user, isWriteOnly ? 'write' : 'apply', applyArguments(apply));
+      const send = async (connection: SshConnection, isKept = false): Promise<HostApplyResult> => {
+        const tar = packHostPlan(renderHostPlan(apply.changes), isKept ? [] : standaloneScripts());
         const result = await connection.exec(command, tar);
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        return parseApplyResult(parseAnswer(result.stdout, host));
+        const answer = parseAnswer(result.stdout, host);
+        refuseOtherContent(apply, answer['written'] ?? [], host);
+        return parseApplyResult(answer);
+      };
+      return isWriteOnly
+        ? await withKeptConnection(host, apply.operation, signal, send)
+        : await withConnection(host, signal, send);
+    },
+
+    watchTraffic: (host, signal) =>
+      withConnection(host, signal, async (connection): Promise<Traffic> => {
+        const result = await connection.exec(hostCommand(host.user, 'traffic', []));
+        if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
+        return parseTraffic(parseAnswer(result.stdout, host));
       }),
 
     readHostKey: (host, signal) => readFingerprint(host, readCredential, signal),
   };
 }
 
+/** The machine tells the digest of each file that it wrote, read back from there: `<sha256>  <path>`. */
+function refuseOtherContent({ changes }: HostApply, written: readonly string[], host: Host): void {
+  const found = new Map(written.map((line) => [line.slice(66), line.slice(0, 64)]));
+  for (const change of changes) {
+    // A certificate set has a second writer, which may have been there meanwhile.
+    if (change.kind !== 'WriteFile' || change.compare === 'certificateSet') continue;
+    const digest = found.get(change.path);
+    if (digest === undefined || digest === createHash('sha256').update(change.content).digest('hex')) continue;
+    const where = `${change.path} on ${describeEndpoint(host)}`;
+    throw failure('HostCommandFailed', `${where} is not what was just written there; see what else writes it`);
+  }
+}
+
 function applyArguments(apply: HostApply): readonly string[] {
   if (!safeName.test(apply.operation) || !safeName.test(apply.step)) {
     throw new TypeError(`Operation ${apply.operation} or step ${apply.step} cannot name a file on a machine`);
   }
-  return [apply.operation, String(apply.fence), apply.step, apply.rewrite === true ? 'again' : 'once'];
+  return [
+    apply.operation,
+    String(apply.fence),
+    apply.step,
+    apply.rewrite === true ? 'again' : 'once',
+    apply.owner ?? '',
+  ];
 }
 
 /** The scripts that stay on the machine and work without Meshlift. */
@@ -65,9 +137,10 @@ function standaloneScripts(): { name: string; text: string }[] {
   return ['undo', 'dead-man'].map((name) => ({ name: name === 'undo' ? 'undo.sh' : name, text: readScript(name) }));
 }
 
+/** The answer is the last line: a login shell may print a banner before it. */
 function parseAnswer(stdout: string, host: Host): HostAnswer {
   try {
-    return JSON.parse(stdout) as HostAnswer;
+    return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as HostAnswer;
   } catch (error) {
     const sample = JSON.stringify(stdout.slice(0, 80));
     throw failure(

@@ -1,8 +1,8 @@
 /** The WorkloadEntries that istiod registers for machines. */
-import { PatchStrategy } from '@kubernetes/client-node';
+import { type KubernetesObject, PatchStrategy } from '@kubernetes/client-node';
 
 import type { FoundWorkloadEntry } from '../ports/cluster-port.ts';
-import { manager } from '../render/names.ts';
+import { machineLabel, manager } from '../render/names.ts';
 import { found, type KubernetesClient } from './kubernetes-client.ts';
 
 /** Set by istiod on every entry that it registers. */
@@ -56,6 +56,21 @@ export async function readEntry(
   );
   const network = group?.spec?.template?.network ?? '';
   return network === '' ? undefined : await read(`${name}-${network}`);
+}
+
+/** By the label that every machine's proxy registers with; of the entry's address nothing is known. */
+export async function findEntry(
+  client: KubernetesClient,
+  namespace: string,
+  workloadGroup: string,
+  machine: string,
+): Promise<FoundWorkloadEntry | undefined> {
+  const { items } = await client.objects.list<RawEntry & KubernetesObject>(apiVersion, kind, namespace);
+  const entry = items.find(
+    ({ metadata, spec }) =>
+      metadata?.annotations?.[registeredGroupAnnotation] === workloadGroup && spec?.labels?.[machineLabel] === machine,
+  );
+  return entry && asFound(entry);
 }
 
 function asFound({ metadata, spec, status }: RawEntry): FoundWorkloadEntry {

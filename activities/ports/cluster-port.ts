@@ -42,6 +42,17 @@ export interface FoundWorkloadGroup {
   };
 }
 
+/** A Service of the machine's namespace, as far as it says what a port speaks. */
+export interface FoundService {
+  readonly selector: Readonly<Record<string, string>>;
+  readonly ports: readonly {
+    readonly name?: string;
+    readonly port: number;
+    readonly targetPort?: number | string;
+    readonly appProtocol?: string;
+  }[];
+}
+
 export interface ClusterFacts {
   /** Namespace of istiod, its ConfigMaps and its gateway; absent = `istio-system`. */
   readonly istioNamespace?: string;
@@ -64,10 +75,42 @@ export interface ClusterFacts {
   readonly clusterId?: string;
   /** Key `root-cert.pem` of ConfigMap `istio-ca-root-cert` in the machine's namespace. */
   readonly rootCertificate?: string;
+  /** RFC 3339, when the first of its certificates runs out; absent where the text holds none that can be read. */
+  readonly rootCertificateExpiresAt?: string;
   /** Address of Service `istio-eastwestgateway`: an IP, or a DNS name with the IPs it resolved to. */
   readonly gateway?: { readonly ip?: string; readonly hostname?: string; readonly resolved?: readonly string[] };
+  /** Services of the namespace that have a selector; absent: not read. */
+  readonly services?: readonly FoundService[];
   /** Objects of ours that exist, in full, for the diff. */
   readonly objects: readonly KubernetesObject[];
+  /**
+   * Sidecars, PeerAuthentications and AuthorizationPolicies that Meshlift did not make: of the namespace, and the last kind of
+   * Istio's root namespace too; absent = none.
+   */
+  readonly policies?: readonly KubernetesObject[];
+  /** Where policies hold for all namespaces; absent = the namespace of istiod. */
+  readonly rootNamespace?: string;
+}
+
+/** A HostPolicy of the cluster's admin: hosts that machines of these namespaces may be. `*` is any namespace, credential or user. */
+export interface HostPolicy {
+  readonly name: string;
+  readonly namespaces: readonly string[];
+  readonly cidrs: readonly string[];
+  /** Fingerprints, `SHA256:...`. */
+  readonly hostKeys: readonly string[];
+  readonly credentials: readonly string[];
+  readonly users: readonly string[];
+}
+
+/** A machine of any namespace, and the host it was onboarded on. */
+export interface KnownMachine {
+  readonly namespace: string;
+  readonly name: string;
+  /** Fingerprint of its host key. */
+  readonly hostKey?: string;
+  /** Where SSH reaches it, as `hostPlace` writes it. */
+  readonly hostPlace?: string;
 }
 
 export interface ClusterQuery {
@@ -101,6 +144,10 @@ export interface ClusterPort {
   remove(objects: readonly ObjectRef[]): Promise<readonly ObjectRef[]>;
   /** Names of machines that have objects of ours in this namespace's group, from the label `meshlift.dev/machine`. */
   listGroupMachines(namespace: string, workloadGroup: string): Promise<readonly string[]>;
+  /** Every HostPolicy; none where the kind is not installed. */
+  readHostPolicies(): Promise<readonly HostPolicy[]>;
+  /** Machines that have objects of ours, in all namespaces. */
+  listMachines(): Promise<readonly KnownMachine[]>;
   /** Whether a pod runs as this account, or a workload or WorkloadGroup names it. */
   isServiceAccountUsed(namespace: string, serviceAccount: string): Promise<boolean>;
   /** A token of the service account for audience `istio-ca` (TokenRequest). Never leaves the activity. */
@@ -111,6 +158,8 @@ export interface ClusterPort {
   ): Promise<{ token: string; expiresAt: string }>;
   /** The WorkloadEntry that istiod registered for this group and address. */
   readWorkloadEntry(namespace: string, workloadGroup: string, address: string): Promise<FoundWorkloadEntry | undefined>;
+  /** The WorkloadEntry that istiod registered for this group and the machine that its label names. */
+  findWorkloadEntry(namespace: string, workloadGroup: string, machine: string): Promise<FoundWorkloadEntry | undefined>;
   /** Sets (or with null removes) one label of a WorkloadEntry in metadata and spec; false when the entry is gone. */
   labelWorkloadEntry(namespace: string, name: string, label: string, value: string | null): Promise<boolean>;
 }

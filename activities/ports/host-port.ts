@@ -16,6 +16,20 @@ export interface FoundFile {
   readonly certificates?: readonly string[];
 }
 
+/**
+ * An established TCP connection of the machine with another host; those of sshd are left out. The port that only this connection
+ * has is left out as well, so that many connections of one caller count once.
+ */
+export interface Connection {
+  /** Inbound: `address:port` that was called, an IPv6 address in brackets. Outbound: the machine's address alone. */
+  readonly local: string;
+  /** Inbound: the caller's address alone. Outbound: `address:port` that is called. */
+  readonly remote: string;
+  readonly direction: 'inbound' | 'outbound';
+  /** Name of the process on the machine: `envoy` where the proxy holds the connection. */
+  readonly process?: string;
+}
+
 export interface MachineFacts {
   /** `SHA256:...` of the host key this connection verified. */
   readonly hostKeyFingerprint: string;
@@ -32,6 +46,8 @@ export interface MachineFacts {
   readonly missingTools: readonly string[];
   /** RFC 3339, the machine's clock at the time of the inspection. */
   readonly machineTime: string;
+  /** RFC 3339, the worker's clock at that moment: of the time that the inspection took, what is nearest to `machineTime`. */
+  readonly workerTime: string;
   /** IP addresses of the machine, loopback and link-local left out, in the order of `hostname -I`. */
   readonly addresses: readonly string[];
   /** The one by which it is reached where that is its own, else its first, as Istio's start script would take. */
@@ -58,13 +74,53 @@ export interface MachineFacts {
     readonly runningVersion?: string;
     readonly certificateExpiresAt?: string;
     readonly spiffeId?: string;
+    /** What its listeners do; absent where it could not be or was not asked. */
+    readonly policy?: {
+      readonly takesPlaintext: boolean;
+      /** Destinations that the registry does not know are let through. */
+      readonly reachesAnything: boolean;
+      /** The AuthorizationPolicies that judge inbound calls, `namespace/name`. */
+      readonly authorizations: readonly string[];
+    };
+    /** `address:port` of destinations that the registry does not know and that are called now; absent where it could not be asked. */
+    readonly passthrough?: readonly string[];
+    /** Requests and TCP connections that came in plaintext since it started; absent where the mesh has none of Istio's metrics. */
+    readonly plaintextServed?: number;
   };
   /** Whether the redirection rules of istio-iptables stand in nat, legacy or nf_tables. */
   readonly isCaptured: boolean;
+  /** `/var/lib/meshlift/hold` is there: a drained or half-changed machine does not rejoin by itself. */
+  readonly isHeld: boolean;
+  /** The flag file `/var/lib/meshlift/enforce` is there. */
+  readonly isEnforced: boolean;
+  /** Inbound ports that are kept from capture by `/var/lib/meshlift/exclude-ports`. */
+  readonly excludedPorts: readonly number[];
+  /** Processes of an Envoy or pilot-agent outside of containers, e.g. `envoy`. */
+  readonly proxyProcesses: readonly string[];
+  /** Rules outside of Istio's chains that redirect (REDIRECT, TPROXY, DNAT), as iptables-save or nft prints them; at most 20. */
+  readonly redirects: readonly string[];
+  readonly interfaces: readonly string[];
   readonly listening: readonly { readonly address: string; readonly port: number; readonly process?: string }[];
   /** Every port sshd really listens on. */
   readonly sshdPorts: readonly number[];
-  readonly resolver: { readonly nameservers: readonly string[] };
+  /** Ports on which the server speaks first, e.g. a database's; empty unless the inspection was told to find out. */
+  readonly serverFirstPorts: readonly number[];
+  /** At most 200. */
+  readonly connections: readonly Connection[];
+  /**
+   * TCP connections of the last minutes, open or ended, by connection tracking; a redirected one has the port that was called. At most
+   * 500; empty where the kernel shows none.
+   */
+  readonly flows: readonly Connection[];
+  /** What the inspection was told to connect to, and whether it could. */
+  readonly targets: readonly { readonly target: string; readonly isReachable: boolean }[];
+  readonly resolver: {
+    readonly nameservers: readonly string[];
+    /** Resolvers that run on the machine. */
+    readonly services: readonly ('systemd-resolved' | 'dnsmasq' | 'consul')[];
+    /** What is asked for a host's name, in its order, e.g. `files`, `dns`: from /etc/nsswitch.conf. */
+    readonly sources: readonly string[];
+  };
   readonly freeBytes: number;
   readonly journal: {
     /** Highest fence ever accepted, 0 where there is no journal. */
@@ -77,9 +133,21 @@ export interface MachineFacts {
     }[];
     /** Entries that `restore` would undo. */
     readonly entries: number;
+    /** `namespace/name` of the machine whose changes these are. */
+    readonly owner?: string;
     /** A dead-man timer is armed and waits for a confirmation. */
     readonly deadManArmed: boolean;
   };
+}
+
+/** What an inspection finds out by connecting; it adds up to a second, and applications see a connection that says nothing. */
+export interface Probes {
+  /** Connect to each listening port, to see which server speaks first, and tell whom the machine talks to. */
+  readonly serverFirst?: boolean;
+  /** Tell what the proxy's listeners do; told with `serverFirst` in any case. */
+  readonly policy?: boolean;
+  /** `address:port` of others that the machine must reach. */
+  readonly targets?: readonly string[];
 }
 
 /** One change on the machine; each is read, compared, recorded in the journal, and written only when it differs. */
@@ -116,14 +184,51 @@ export type HostChange =
       readonly readySeconds?: number;
     }
   /**
+   * Sets or removes the flag of an enforced machine and the list of ports that are never redirected, then redirects anew; the proxy
+   * runs on. Arms the dead-man timer as `StartProxy` does, which here puts back flag and list; 0: nobody is to confirm.
+   */
+  | {
+      readonly kind: 'SetEnforcement';
+      readonly mode: 'observe' | 'enforce';
+      readonly excludePorts: readonly number[];
+      readonly deadManSeconds: number;
+    }
+  /**
    * Disarms the dead-man timer and enables the unit; sent over a new connection, which proves that SSH still works. Where
    * something that answered on the machine before does not any more, everything is put back at once: `CaptureBrokeTraffic`.
    */
   | { readonly kind: 'ConfirmCapture' }
   /** Capture off first, then stop and disable the unit: plaintext callers never notice. */
   | { readonly kind: 'StopProxy' }
+  /** The hold file: with it the unit starts only where Meshlift itself says so, also after a reboot. `by` is the operation. */
+  | { readonly kind: 'Hold'; readonly by: string }
+  /** Takes hold file and start file away. */
+  | { readonly kind: 'ReleaseHold' }
+  /** Stops redirecting, so that plaintext callers reach the application by themselves; connections that are open go on. */
+  | { readonly kind: 'StopCapture' }
+  /** Redirects again; `ProxyNotReady` where the proxy does not answer. */
+  | { readonly kind: 'StartCapture' }
+  /** Asks the proxy to let go of its clients; it can not be taken back without a restart, and makes the next stop immediate. */
+  | { readonly kind: 'DrainProxy' }
+  /**
+   * Restarts the unit, or starts one that is down, also where the machine is held. The InvocationID is recorded before: a retry that
+   * finds a newer one waits for that. `ProxyNotReady` past `readySeconds`.
+   */
+  | { readonly kind: 'RestartProxy'; readonly readySeconds: number }
   /** Replays the journal backwards until the machine is as found, then removes the journal. */
   | { readonly kind: 'Restore' };
+
+/** Where a host is, and which keys it may show: looked up before anything is sent. */
+export interface Located {
+  /** The address that is connected to. */
+  readonly ip: string;
+  /** Fingerprints of the keys that the request pins; empty where it trusts on first use. */
+  readonly hostKeys: readonly string[];
+}
+type Endpoint = Omit<Host, 'jump'>;
+
+/** A host with its address looked up: every connection goes to that address, whatever its name says by then. */
+export type LocatedHost = Endpoint & Located & { readonly jump?: Endpoint & Located };
 
 export interface HostApply {
   /** Operation id: together with `step` it names this exec in the journal. */
@@ -131,6 +236,8 @@ export interface HostApply {
   /** Sequence of the machine's operation; lower than the journal's is refused with `FenceTooLow`. */
   readonly fence: number;
   readonly step: string;
+  /** `namespace/name` of the machine: a host that another one owns is refused with `HostTaken`. */
+  readonly owner?: string;
   readonly changes: readonly HostChange[];
   /** Runs even where the journal holds this step's result: what it writes is made anew by each attempt, e.g. a token. */
   readonly rewrite?: boolean;
@@ -143,22 +250,49 @@ export interface HostApplyResult {
   readonly recorded: boolean;
   /** InvocationID of the unit after the step, where it runs. */
   readonly invocationId?: string;
+  /** How long the restart of the proxy left the machine without one. */
+  readonly gapMs?: number;
+}
+
+/** What a machine's proxy serves, watched for about a second. */
+export interface Traffic {
+  /** The proxy's admin port answers. */
+  readonly isProxyUp: boolean;
+  /** Requests and connections to the machine that the proxy serves now. */
+  readonly active: number;
+  /** Requests and connections to the machine that came meanwhile, from whomever. */
+  readonly came: number;
+  /** Those of them that came over mTLS; absent where the proxy has none of Istio's own metrics. */
+  readonly cameOverMtls?: number;
+  /** Addresses of callers that sent something to the proxy meanwhile. */
+  readonly senders: readonly string[];
+  /** Calls by the machine that failed since the proxy started. */
+  readonly outboundFailed: number;
 }
 
 /**
  * Failure types: `HostUnreachable`, `HostKeyMismatch`, `HostAuthRejected`, `CredentialMissing`, `SudoRefused`, `HostCommandFailed`,
- * `FenceTooLow`, `HostBusy`, `HostDiskFull`, `ProxyNotReady`, `CaptureBrokeTraffic`.
+ * `FenceTooLow`, `HostTaken`, `HostBusy`, `HostDiskFull`, `ProxyNotReady`, `CaptureBrokeTraffic`.
  */
 export interface HostPort {
+  /** Looks up the addresses of host and jump host; connects to nothing. */
+  locate(host: Host): Promise<LocatedHost>;
   /** Reads everything Meshlift knows of a machine in one exec; writes nothing. `paths` are the files to digest. */
-  inspect(host: Host, paths: readonly string[], signal: AbortSignal): Promise<MachineFacts>;
+  inspect(host: LocatedHost, paths: readonly string[], signal: AbortSignal, probes?: Probes): Promise<MachineFacts>;
   /** One exec under the machine's lock; idempotent, and a retry returns the recorded result. */
-  apply(host: Host, apply: HostApply, signal: AbortSignal): Promise<HostApplyResult>;
+  apply(host: LocatedHost, apply: HostApply, signal: AbortSignal): Promise<HostApplyResult>;
+  /** Watches for about a second what the proxy serves; writes nothing. */
+  watchTraffic(host: LocatedHost, signal: AbortSignal): Promise<Traffic>;
   /** The host key's fingerprint as first seen, for trust on first use; authenticates nothing. */
-  readHostKey(host: Host, signal: AbortSignal): Promise<string>;
+  readHostKey(host: LocatedHost, signal: AbortSignal): Promise<string>;
 }
 
-/** Private key of a login, as the Secret named by `credentialsName` holds it. Never leaves the activity. */
-export interface SshCredential {
-  readonly privateKey: string;
-}
+/** What a login is proven with. Never leaves the activity. */
+export type SshCredential = (
+  | { readonly privateKey: string }
+  /** Socket of an SSH agent that holds the key. */
+  | { readonly agent: string }
+) & {
+  /** Where it is from, for messages; absent: the Secret that the host names. */
+  readonly source?: string;
+};

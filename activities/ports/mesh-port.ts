@@ -14,6 +14,8 @@ export interface EndpointQuery {
   readonly address: string;
 }
 
+export type MachineQuery = Pick<EndpointQuery, 'namespace' | 'machine'>;
+
 /** A proxy as one istiod knows it, from `/debug/syncz`. */
 export interface ConnectedProxy {
   readonly istiodPod: string;
@@ -26,10 +28,106 @@ export interface ConnectedProxy {
   readonly rejected: readonly string[];
 }
 
+/** An endpoint of a Service, as every istiod agrees on it. */
+export interface ServiceEndpoint {
+  readonly address: string;
+  /** Value of the label `meshlift.dev/machine`; absent for pods and for machines of others. */
+  readonly machine?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Every istiod gives it to clients. */
+  readonly isOffered: boolean;
+}
+
+/** A Service that selects the machine, with all its endpoints. */
+export interface MachineService {
+  /** Fully qualified, e.g. `orders.shop.svc.cluster.local`. */
+  readonly host: string;
+  readonly endpoints: readonly ServiceEndpoint[];
+}
+
+/** What one istiod holds of the machine's own endpoints. */
+export interface EndpointLook {
+  readonly istiodPod: string;
+  /** `Date` of the reply, by that istiod's clock: whole seconds, as `Date.toISOString` writes them. */
+  readonly at: string;
+  readonly endpoints: readonly {
+    readonly host: string;
+    /** Value of the label `istio.io/draining`; absent where it is not set. */
+    readonly draining?: string;
+    /** Clients are told of it. */
+    readonly isOffered: boolean;
+  }[];
+}
+
+/** A proxy's connection to one istiod. */
+export interface ProxyConnection {
+  /** `<name>.<namespace>`. */
+  readonly proxy: string;
+  readonly addresses: readonly string[];
+  /** It asks for the endpoints of one of the hosts. */
+  readonly isWatching: boolean;
+  /** When the push began of which endpoints were sent last, in the same form; absent where none were. */
+  readonly sentAt?: string;
+  /** The same of the last one that it acknowledged. */
+  readonly acknowledgedAt?: string;
+  /** Why it refused the last one. */
+  readonly error?: string;
+}
+
+export interface WatcherLook {
+  readonly istiodPod: string;
+  readonly version: string;
+  readonly connections: readonly ProxyConnection[];
+}
+
+/** A proxy that has to be connected: a running pod with one, a gateway, or a registered machine. */
+export interface ExpectedProxy {
+  /** What it is called in messages: `<name>.<namespace>`, or its WorkloadEntry. */
+  readonly proxy: string;
+  readonly addresses: readonly string[];
+}
+
+/** An AuthorizationPolicy, as far as it says who is guarded. */
+interface FoundAuthorization {
+  readonly namespace: string;
+  readonly name: string;
+  /** It allows some callers of every workload of its namespace, and so refuses all others. */
+  readonly isOfAll: boolean;
+}
+
+/** Who else is in the mesh, and which namespaces refuse callers. */
+export interface Neighbours {
+  readonly proxies: readonly ExpectedProxy[];
+  readonly policies: readonly FoundAuthorization[];
+  /** Policies there hold for every namespace. */
+  readonly rootNamespace: string;
+}
+
+/** Where routes of a namespace send traffic, and what the subsets they name select. */
+export interface Routes {
+  readonly destinations: readonly { readonly host: string; readonly subset?: string; readonly weight: number }[];
+  readonly subsets: readonly {
+    readonly host: string;
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }[];
+}
+
 /** Failure types: `EvidenceUnavailable` (an istiod that cannot be read means no proof), `ClusterUnreachable`. */
 export interface MeshPort {
   /** Every istiod's answer for one proxy; empty when it is connected to none. */
   readProxy(query: ProxyQuery): Promise<readonly ConnectedProxy[]>;
   /** Whether any istiod still gives the machine's endpoint out (`/debug/endpointShardz`), a draining one left out. */
   isEndpointGivenOut(endpoint: EndpointQuery): Promise<boolean>;
+  /** The Services that select the machine, an endpoint counting as offered where every istiod offers it. */
+  readServices(machine: MachineQuery): Promise<readonly MachineService[]>;
+  /** Every istiod's look at the machine's own endpoints. */
+  readEndpoints(endpoint: EndpointQuery): Promise<readonly EndpointLook[]>;
+  /** Every istiod's connections, and what each has acknowledged of endpoints. */
+  readWatchers(hosts: readonly string[]): Promise<readonly WatcherLook[]>;
+  /** Every proxy of the mesh that has to be connected to some istiod. */
+  listExpectedProxies(): Promise<readonly ExpectedProxy[]>;
+  readRoutes(namespace: string): Promise<Routes>;
+  /** The proxies of the mesh, and the AuthorizationPolicies that istiod holds. */
+  readNeighbours(): Promise<Neighbours>;
 }

@@ -6,7 +6,8 @@ export const captureScriptPath = '/var/lib/meshlift/bin/capture';
 
 /**
  * POSIX sh (dash, bash, busybox sh). `on` waits for the proxy and then redirects, `off` stops redirecting, `forget` removes the
- * two helper rules as well (only when the machine leaves), `status` succeeds while traffic is redirected.
+ * helper rules as well (only when the machine leaves), `status` succeeds while traffic is redirected. Where the machine is enforced,
+ * `off` and, at boot, `close` drop new connections to the captured ports until `on` has put the redirection up.
  */
 export function renderCaptureScript(): string {
   return captureScript;
@@ -14,7 +15,7 @@ export function renderCaptureScript(): string {
 
 // Written without braces around variables: they would be substitutions of this template.
 const captureScript = String.raw`#!/bin/sh
-# Redirects this machine's traffic to its proxy: capture on | off | forget | status.
+# Redirects this machine's traffic to its proxy: capture on | off | close | forget | status.
 # Managed by Meshlift; root can undo everything with /var/lib/meshlift/undo.sh.
 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LC_ALL=C
@@ -45,8 +46,8 @@ choose_flavour() {
   # An upgrade of the system may have taken the flavour away; asked only where rules are about to be made.
   case "$known $1" in
     ' '*) still= ;;
-    'plain on') if can_use iptables; then still=yes; else still=; fi ;;
-    *' on') if can_use "iptables-$known"; then still=yes; else still=; fi ;;
+    'plain on' | 'plain close') if can_use iptables; then still=yes; else still=; fi ;;
+    *' on' | *' close') if can_use "iptables-$known"; then still=yes; else still=; fi ;;
     *) still=yes ;;
   esac
   if [ -n "$still" ]; then
@@ -126,6 +127,51 @@ without_port() {
   fi
 }
 
+# The ports that are never redirected: those that Meshlift was told to leave alone, and sshd's.
+exclude_ports() {
+  for port in $(grep -x '[0-9][0-9]*' "$state/exclude-ports" 2>/dev/null) $(sshd_ports); do without_port "$port"; done
+}
+
+# One name per address family that rules can be made for: at boot no address may be there yet.
+closable_families() {
+  echo "iptables$suffix"
+  if "ip6tables$suffix" -w 30 -S INPUT >/dev/null 2>&1; then echo "ip6tables$suffix"; fi
+}
+
+closed="INPUT -p tcp --syn -m comment --comment meshlift -j MESHLIFT_CLOSED"
+
+# What a new connection from elsewhere meets: excluded ports stay open, captured ones do not answer.
+closed_rules() {
+  echo '*filter'
+  echo ':MESHLIFT_CLOSED - [0:0]'
+  echo '-A MESHLIFT_CLOSED -i lo -j RETURN'
+  if [ "$ISTIO_INBOUND_PORTS" = '*' ]; then
+    for port in $(echo "$ISTIO_LOCAL_EXCLUDE_PORTS" | tr ',' ' '); do echo "-A MESHLIFT_CLOSED -p tcp --dport $port -j RETURN"; done
+    echo '-A MESHLIFT_CLOSED -j DROP'
+  else
+    for port in 15006 $(echo "$ISTIO_INBOUND_PORTS" | tr ',' ' '); do echo "-A MESHLIFT_CLOSED -p tcp --dport $port -j DROP"; done
+  fi
+  echo COMMIT
+}
+
+close_ports() {
+  exclude_ports
+  for table in $(closable_families); do
+    closed_rules | "$table-restore" -w 30 --noflush || return 1
+    "$table" -w 30 -C $closed 2>/dev/null || "$table" -w 30 -I $closed || return 1
+  done
+}
+
+open_ports() {
+  for table in "iptables$suffix" "ip6tables$suffix"; do
+    "$table" -w 30 -S MESHLIFT_CLOSED >/dev/null 2>&1 || continue
+    while "$table" -w 30 -D $closed 2>/dev/null; do :; done
+    "$table" -w 30 -F MESHLIFT_CLOSED && "$table" -w 30 -X MESHLIFT_CLOSED || return 1
+  done
+}
+
+is_enforced() { [ -e "$state/enforce" ]; }
+
 is_ready() {
   "$agent" request --debug-port 15021 GET healthz/ready >/dev/null 2>&1
 }
@@ -169,13 +215,35 @@ remove_leftovers() {
   done
 }
 
+# Exclusions that changed since are changed where they stand: without redirection, even for a moment, names of the mesh do not
+# resolve here. 15008 is pilot-agent's own.
+amend_exclusions() {
+  if [ "$ISTIO_INBOUND_PORTS" != '*' ]; then return; fi
+  for table in $(families); do
+    standing=",15008,$("$table" -w 30 -t nat -S ISTIO_INBOUND 2>/dev/null |
+      sed -n 's/^-A ISTIO_INBOUND -p tcp -m tcp --dport \([0-9]*\) -j RETURN$/\1/p' | tr '\n' ',')"
+    if [ "$standing" = ,15008, ]; then continue; fi
+    for port in $(echo "$ISTIO_LOCAL_EXCLUDE_PORTS" | tr ',' ' '); do
+      case "$standing" in *",$port,"*) continue ;; esac
+      "$table" -w 30 -t nat -I ISTIO_INBOUND 1 -p tcp --dport "$port" -j RETURN
+    done
+    for port in $(echo "$standing" | tr ',' ' '); do
+      case ",15008,$ISTIO_LOCAL_EXCLUDE_PORTS," in *",$port,"*) continue ;; esac
+      "$table" -w 30 -t nat -D ISTIO_INBOUND -p tcp --dport "$port" -j RETURN
+    done
+  done
+}
+
 redirect() {
-  for port in $(sshd_ports); do without_port "$port"; done
+  exclude_ports
+  amend_exclusions
   PROXY_UID="$(id -u istio-proxy)"
   PROXY_GID="$(id -g istio-proxy)"
   export ISTIO_LOCAL_EXCLUDE_PORTS ISTIO_INBOUND_PORTS PROXY_UID PROXY_GID
   said="$("$agent" istio-iptables 2>&1)" && return
-  # Rules of an earlier setting stand in the way: clean, then apply.
+  # Rules of an earlier setting stand in the way: clean, then apply. New connections meanwhile wait for their second try, since one
+  # that found no redirection would meet the application with the mesh's TLS.
+  close_ports
   "$agent" istio-iptables --cleanup-only >/dev/null 2>&1
   said="$("$agent" istio-iptables 2>&1)" && return
   echo "meshlift: pilot-agent istio-iptables failed: $(echo "$said" | tail -n 3)" >&2
@@ -183,26 +251,30 @@ redirect() {
 }
 
 off() {
+  if is_enforced && [ "$1" != forever ]; then close_ports; fi
   if [ -n "$(jumps)" ] && [ -x "$agent" ]; then "$agent" istio-iptables --cleanup-only >/dev/null 2>&1; fi
   if [ -n "$(jumps)" ]; then remove_leftovers; fi
+  if ! is_enforced || [ "$1" = forever ]; then open_ports; fi
 }
 
 load_environment
 choose_flavour "$1"
 case "$1" in
   on)
-    add_helpers && wait_until_ready && redirect && exit 0
+    add_helpers && wait_until_ready && redirect && open_ports && exit 0
     off
     exit 1
     ;;
   off) off ;;
+  # Where traffic is redirected the unit of the boot was started once more, and there is nothing to close.
+  close) if is_enforced && [ -z "$(jumps)" ]; then close_ports; fi ;;
   forget)
-    off
+    off forever
     remove_helpers
     ;;
   status) [ -n "$(jumps)" ] ;;
   *)
-    echo "usage: $0 on | off | forget | status" >&2
+    echo "usage: $0 on | off | close | forget | status" >&2
     exit 64
     ;;
 esac

@@ -1,8 +1,8 @@
 /** `mesh.yaml`: the proxy's configuration, merged in istioctl's order, and its metadata, which cluster.env repeats. */
 import { goYaml, type YamlMap } from './go-yaml.ts';
-import { istiodAddress, machineLabel } from './names.ts';
+import { istiodAddress } from './names.ts';
 import { asMap, normalizeMessage, overlayProxyConfig, parseMeshConfig } from './proxy-config.ts';
-import { canonicalService, type Group } from './workload-group.ts';
+import { canonicalService, type Group, nodeLabels } from './workload-group.ts';
 
 export interface MeshConfigInput {
   readonly machine: string;
@@ -24,6 +24,8 @@ export interface MeshConfig {
 }
 
 const proxyConfigAnnotation = 'proxy.istio.io/config';
+/** On, unless mesh configuration or an annotation says otherwise. */
+const dnsCapture = 'ISTIO_META_DNS_CAPTURE';
 
 /** Throws on a mesh ConfigMap or annotation that is not YAML. */
 export function renderMeshConfig(input: MeshConfigInput): MeshConfig {
@@ -35,7 +37,7 @@ export function renderMeshConfig(input: MeshConfigInput): MeshConfig {
   );
   const inherited = asMap(merged['proxyMetadata']) as Readonly<Record<string, string>>;
   const meshId = typeof merged['meshId'] === 'string' ? merged['meshId'] : '';
-  const proxyMetadata = { ...inherited, ...machineMetadata(input, mesh.trustDomain, meshId) };
+  const proxyMetadata = { [dnsCapture]: 'true', ...inherited, ...machineMetadata(input, mesh.trustDomain, meshId) };
   const { probe } = group.spec;
   const fields = Object.entries(merged).filter(([field]) => field !== 'readinessProbe');
   const defaultConfig: YamlMap = {
@@ -76,13 +78,7 @@ function machineMetadata(
           ),
         }),
     ISTIO_META_WORKLOAD_NAME: group.name,
-    ISTIO_METAJSON_LABELS: sortedJson({
-      ...group.labels,
-      'service.istio.io/canonical-name': canonical.name,
-      'service.istio.io/canonical-revision': canonical.revision,
-      [machineLabel]: machine,
-    }),
-    ISTIO_META_DNS_CAPTURE: 'true',
+    ISTIO_METAJSON_LABELS: sortedJson(nodeLabels(machine, group)),
     ISTIO_META_AUTO_REGISTER_GROUP: group.name,
   };
 }

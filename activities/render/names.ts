@@ -4,6 +4,9 @@ export const machineLabel = 'meshlift.dev/machine';
 export const groupLabel = 'meshlift.dev/workload-group';
 export const managedByLabel = 'app.kubernetes.io/managed-by';
 export const manager = 'meshlift';
+/** Of a machine's objects: the host that it is, so that no other machine claims it. */
+export const hostKeyAnnotation = 'meshlift.dev/host-key';
+export const hostPlaceAnnotation = 'meshlift.dev/host';
 
 export const machineObjectName = (machine: string): string => `meshlift-${machine}`;
 

@@ -1,6 +1,7 @@
 /** A WorkloadGroup as the machine's files need it: used as found, or built from the request where none exists. */
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 import type { ClusterFacts, FoundWorkloadGroup } from '../ports/cluster-port.ts';
+import { machineLabel } from './names.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -63,5 +64,16 @@ export function canonicalService(
   return {
     name: first('service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app') ?? workloadName,
     revision: first('service.istio.io/canonical-revision', 'app.kubernetes.io/version', 'version') ?? 'latest',
+  };
+}
+
+/** What policies select the machine by; Services select by the labels of its entry instead. */
+export function nodeLabels(machine: string, group: Group): Labels {
+  const canonical = canonicalService(group.labels, group.name);
+  return {
+    ...group.labels,
+    'service.istio.io/canonical-name': canonical.name,
+    'service.istio.io/canonical-revision': canonical.revision,
+    [machineLabel]: machine,
   };
 }

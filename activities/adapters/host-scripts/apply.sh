@@ -1,54 +1,108 @@
-# One exec under the machine's lock. Arguments: operation, fence, step, and `again` where a recorded result does not count.
+# One exec under the machine's lock. Arguments: operation, fence, step, `again` where a recorded result does not count, and
+# the machine that this host is.
 # Standard input is the tar: the plan, the files it names, and the two scripts that need no Meshlift.
 apply() {
-  operation="$1" fence="$2" step="$3" again="$4"
+  operation="$1" fence="$2" step="$3" again="$4" owner="$5"
   # The result is written even when nobody listens any more: the next attempt reads it.
   trap '' HUP PIPE
   open_journal
-  until take_lock 120; do open_journal; done
   # A package may be larger than the memory that backs /run; everything else stays off the disk.
-  case "$step" in installPackage*) STAGE="$STATE/stage" ;; *) STAGE="$RUN/stage" ;; esac
+  case "$step" in installPackage*) STAGE="$STATE/stage.$$" ;; *) STAGE="$RUN/stage.$$" ;; esac
   # A refused or broken step leaves no stage behind; it may hold a token.
-  trap 'rm -rf "$STAGE"; drop_empty_journal' EXIT
-  check_fence "$fence"
+  trap 'rm -rf "$STAGE"' EXIT
   result="$STATE/results/$operation.$step"
-  if [ -e "$result" ] && [ "$again" != again ]; then
+  # The files come in before the lock is taken: a connection that was cut half-way must not keep the next attempt out.
+  if ! is_known; then receive_plan; fi
+  until take_lock 120; do open_journal; done
+  trap 'rm -rf "$STAGE"; drop_empty_journal' EXIT
+  drop_dead_stages
+  if is_owned_by_other; then
+    leave_to_owner
+    return
+  fi
+  check_fence "$fence"
+  if is_known; then
     { cat "$result" && emit recorded yes; } | to_json
     return
   fi
-  receive_plan "$fence"
-  if [ "$(head -n 1 "$STAGE/plan")" = Restore ]; then
+  # A restore that ran meanwhile took everything along.
+  [ -s "$STAGE/end" ] || die $EXIT_BUSY 'another exec on this machine took the files of this one away; it is tried again'
+  refuse_closed
+  if is_restore; then
     restore
     return
   fi
   install_scripts
+  own_machine
   echo "$fence" >"$STATE/fence"
   remember_step "$operation" "$step" started
   follow_plan
-  id="$(unit_property InvocationID)"
-  if [ -n "$id" ]; then emit invocationId "$id" >>"$STAGE/result"; fi
-  cp "$STAGE/result" "$result.new" && mv -f "$result.new" "$result" && sync_path "$result" || die $EXIT_FAILED "cannot write $result"
+  if [ -n "$is_of_unit" ]; then tell_invocation; fi
+  read_text "$STAGE/result"
+  printf '%s' "${text#"$NEWLINE"}${text:+$NEWLINE}" >"$result.new" && mv -f "$result.new" "$result" && sync_path "$result" || die $EXIT_FAILED "cannot write $result"
   remember_step "$operation" "$step" done
   to_json <"$STAGE/result"
+}
+
+tell_invocation() {
+  id="$(unit_property InvocationID)"
+  if [ -n "$id" ]; then emit invocationId "$id" >>"$STAGE/result"; fi
+}
+
+is_restore() {
+  [ -r "$STAGE/plan" ] && read -r first <"$STAGE/plan" && [ "$first" = Restore ]
 }
 
 # A fence that a restore closed is refused as well: a late exec of that operation must not write again.
 check_fence() {
   known="$(read_fence)"
   [ "$1" -ge "$known" ] || die $EXIT_FENCE "fence $1 is lower than $known, the fence of a later operation on this machine"
-  closed="$(awk '$2 == "closed" { print $1 }' "$RUN/fence" 2>/dev/null)"
-  if [ -n "$closed" ] && [ "$1" = "$closed" ]; then is_closed=yes; else is_closed=; fi
+  is_closed=
+  if [ -r "$RUN/fence" ] && read -r closed state <"$RUN/fence" && [ "$closed $state" = "$1 closed" ]; then is_closed=yes; fi
 }
 
+# Two requests may claim one host under two names, even at once: the lock lets one of them be first, and it stays the owner.
+is_owned_by_other() {
+  [ -n "$owner" ] && [ -s "$STATE/owner" ] && read -r known_owner <"$STATE/owner" && [ "$known_owner" != "$owner" ]
+}
+
+# To take back its own changes is nothing to do for one that made none.
+leave_to_owner() {
+  is_restore ||
+    die $EXIT_TAKEN "this host is another machine's already, see $STATE/owner there; offboard that one first"
+  to_json <"$STAGE/result"
+}
+
+own_machine() {
+  if [ -z "$owner" ] || [ -s "$STATE/owner" ]; then return; fi
+  printf '%s\n' "$owner" >"$STATE/owner.new" && mv -f "$STATE/owner.new" "$STATE/owner" && sync_path "$STATE/owner" ||
+    die $EXIT_FAILED "cannot write $STATE/owner"
+}
+
+# An earlier attempt was through with this step.
+is_known() { [ -e "$result" ] && [ "$again" != again ]; }
+
+# Bounded as the attempt itself is: of a connection that was cut, this side may hear nothing.
 receive_plan() {
   umask 077
-  rm -rf "$RUN/stage" "$STATE/stage"
-  mkdir -p "$STAGE"
-  tar -xf - -C "$STAGE" || die $EXIT_FAILED 'the files did not arrive whole; nothing was changed'
-  [ -s "$STAGE/end" ] || die $EXIT_FAILED 'the files did not arrive whole; nothing was changed'
+  mkdir -p "$STAGE" || die $EXIT_FAILED "cannot make $STAGE; nothing was changed"
+  if ! timeout 300 tar -xf - -C "$STAGE" || [ ! -s "$STAGE/end" ]; then
+    [ -d "$STAGE" ] || die $EXIT_BUSY 'another exec on this machine took the files of this one away; it is tried again'
+    die $EXIT_FAILED 'the files did not arrive whole; nothing was changed'
+  fi
   : >"$STAGE/result"
-  if [ -n "$is_closed" ] && [ "$(head -n 1 "$STAGE/plan")" != Restore ]; then
-    die $EXIT_FENCE "this machine was restored at fence $1 already; a late exec of an operation that is over changes nothing"
+}
+
+# Stages are named by the process that receives them.
+drop_dead_stages() {
+  for stage in "$RUN"/stage* "$STATE"/stage*; do
+    if [ -e "$stage" ] && [ ! -d "/proc/${stage##*.}" ]; then rm -rf "$stage"; fi
+  done
+}
+
+refuse_closed() {
+  if [ -n "$is_closed" ] && ! is_restore; then
+    die $EXIT_FENCE "this machine was restored at fence $fence already; a late exec of an operation that is over changes nothing"
   fi
 }
 
@@ -59,23 +113,44 @@ drop_empty_journal() {
 
 install_scripts() {
   for script in undo.sh bin/dead-man; do
-    cmp -s "$STAGE/$(basename $script)" "$STATE/$script" || replace_file "$STAGE/$(basename $script)" "$STATE/$script" 0700 root:root
+    received="$STAGE/${script##*/}"
+    # A step that follows another over the same connection does not bring them again.
+    if [ ! -e "$received" ]; then continue; fi
+    if [ -e "$STATE/$script" ] && cmp -s "$received" "$STATE/$script"; then continue; fi
+    prepare_file "$received" "$STATE/$script" 0700 root:root
   done
+  commit_files
 }
 
 follow_plan() {
   umask 022
+  [ -w /etc ] || die $EXIT_FAILED '/etc is read-only; mount it read-write, then repeat the request'
+  is_of_unit=
   while IFS="$TAB" read -r kind a b c d e <&3; do
+    # Files that come one after the other are put in place together, before anything else is done.
+    case "$kind" in
+      WriteFile | WriteHostsBlock) ;;
+      *) commit_files && is_of_unit=yes ;;
+    esac
     case "$kind" in
       InstallPackage) install_package "$a" "$b" "$c" "$d" "$e" ;;
-      WriteFile) write_file "$a" "$b" "$c" "$d" "$e" ;;
-      WriteHostsBlock) write_hosts_block "$a" ;;
+      WriteFile) prepare_write "$a" "$b" "$c" "$d" "$e" ;;
+      WriteHostsBlock) prepare_hosts_block "$a" ;;
       StartProxy) start_proxy "$a" "$b" ;;
+      SetEnforcement) set_enforcement "$a" "$b" "$c" ;;
       ConfirmCapture) confirm_capture ;;
+      Hold) hold_machine "$a" ;;
+      ReleaseHold) release_hold ;;
+      StopCapture) stop_capture ;;
+      StartCapture) start_capture ;;
+      DrainProxy) drain_proxy ;;
+      RestartProxy) restart_proxy "$a" ;;
       StopProxy) stop_proxy ;;
       *) die $EXIT_USAGE "unknown change $kind" ;;
     esac
   done 3<"$STAGE/plan"
+  commit_files
+  tell_written
 }
 
 # Replays the journal backwards, by the same script that root can run. Only the fence outlives it, until the next boot.

@@ -16,19 +16,34 @@ is_file_there() {
   esac
 }
 
+# Has one file written by the next commit: source, mode, owner, comparison, path.
+prepare_write() {
+  if is_file_there "$STAGE/$1" "$5" "$2" "$3" "$4"; then return; fi
+  prepare_parents "$5"
+  note file "$5"
+  prepare_file "$STAGE/$1" "$5" "$2" "$3"
+  changed "WriteFile $5"
+  written="$written$5$NEWLINE"
+}
+written=
+
+# Digests of what was written, read back from there.
+tell_written() { with_lines "$written" digest_files >>"$STAGE/result"; }
+digest_files() {
+  sha256sum "$@" >"$STAGE/digests"
+  while IFS= read -r line; do emit written "$line"; done <"$STAGE/digests"
+}
+
 write_file() {
-  source="$STAGE/$1" mode="$2" owner="$3" comparison="$4" path="$5"
-  if is_file_there "$source" "$path" "$mode" "$owner" "$comparison"; then return; fi
-  make_parents "$path"
-  record file "$path"
-  replace_file "$source" "$path" "$mode" "$owner"
-  changed "WriteFile $path"
+  prepare_write "$@"
+  commit_files
 }
 
 # Everything of /etc/hosts but our block.
 hosts_without_block() { awk '/^# BEGIN meshlift$/ { inside = 1 } !inside { print } /^# END meshlift$/ { inside = 0 }' "$1"; }
 
-write_hosts_block() {
+# Has the block written by the next commit.
+prepare_hosts_block() {
   hosts_without_block /etc/hosts >"$STAGE/hosts"
   if [ ! -s "$STAGE/$1" ]; then
     grep -q '^# BEGIN meshlift$' /etc/hosts || return 0
@@ -36,7 +51,8 @@ write_hosts_block() {
     { echo '# BEGIN meshlift' && cat "$STAGE/$1" && echo '# END meshlift'; } >>"$STAGE/hosts"
   fi
   if cmp -s "$STAGE/hosts" /etc/hosts; then return; fi
-  record hosts /etc/hosts
-  replace_file "$STAGE/hosts" /etc/hosts "$(stat -c %a /etc/hosts)" "$(stat -c %U:%G /etc/hosts)"
+  note hosts /etc/hosts
+  as_found="$(stat -c '%a %U:%G' /etc/hosts)"
+  prepare_file "$STAGE/hosts" /etc/hosts "${as_found%% *}" "${as_found#* }"
   changed 'WriteHostsBlock /etc/hosts'
 }

@@ -5,6 +5,8 @@ export PATH LC_ALL
 STATE="${STATE:-/var/lib/meshlift}"
 RUN="${RUN:-/run/meshlift}"
 TAB="$(printf '\t')"
+NEWLINE='
+'
 
 # A line of the answer; every key of it becomes a list of strings.
 emit() { printf '%s\t%s\n' "$1" "$2"; }
@@ -49,10 +51,19 @@ uptime_seconds() {
   echo "${seconds%%.*}"
 }
 
-unit_property() { systemctl show istio.service -p "$1" 2>/dev/null | sed 's/^[^=]*=//'; }
+unit_property() {
+  property="$(systemctl show istio.service -p "$1" 2>/dev/null)"
+  printf '%s\n' "${property#*=}"
+}
 
 # The highest fence ever accepted; after a restore it outlives the journal under /run.
-read_fence() { cat "$STATE/fence" "$RUN/fence" 2>/dev/null | awk '$1 > max { max = $1 } END { print max + 0 }'; }
+read_fence() {
+  highest=0
+  for file in "$STATE/fence" "$RUN/fence"; do
+    if [ -r "$file" ] && read -r number _ <"$file" && [ "$number" -gt "$highest" ]; then highest="$number"; fi
+  done
+  echo "$highest"
+}
 
 proxy_request() { timeout 10 /usr/local/bin/pilot-agent request --debug-port "$1" GET "$2" 2>/dev/null; }
 

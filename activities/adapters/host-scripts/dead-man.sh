@@ -1,5 +1,6 @@
 #!/bin/sh
-# Puts back what stood before traffic was redirected, unless Meshlift confirms in time that the machine still works.
+# Puts back what stood before traffic was redirected, or before the isolation was changed, unless Meshlift confirms in time that the
+# machine still works.
 # The deadline, in seconds of uptime, stands in /run/meshlift/dead-man; removing that file, or moving it away, disarms it.
 PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export PATH
@@ -39,11 +40,22 @@ if [ "$1" = now ]; then
 elif [ ! -e "$firing" ]; then
   claim_when_due
 fi
-"$state/bin/capture" off
-systemctl disable --quiet istio.service 9>&-
-systemctl stop istio.service 9>&-
-rm -f /run/meshlift/start
-# What the journal remembers of the start is true no more: a retry must start again.
-rm -f "$state"/results/*.startProxy "$state"/results/*.confirmCapture
+# A change of the isolation alone is in there with what stood before it: the proxy runs on.
+before=/run/meshlift/enforcement-before
+if [ -d "$before" ]; then
+  for name in enforce exclude-ports; do
+    rm -f "$state/$name"
+    if [ -e "$before/$name" ]; then cp -p "$before/$name" "$state/$name"; fi
+  done
+  "$state/bin/capture" on 9>&-
+  rm -rf "$before"
+else
+  "$state/bin/capture" off
+  systemctl disable --quiet istio.service 9>&-
+  systemctl stop istio.service 9>&-
+  rm -f /run/meshlift/start
+fi
+# What the journal remembers of the change is true no more: a retry must make it again.
+rm -f "$state"/results/*.startProxy "$state"/results/*.confirmCapture "$state"/results/*.setEnforcement-*
 echo fired >"$state/dead-man-fired"
 rm -f "$firing"

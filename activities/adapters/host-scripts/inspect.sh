@@ -1,4 +1,6 @@
-# Reads everything Meshlift knows of a machine; writes nothing. Arguments: the files to digest.
+# Reads everything Meshlift knows of a machine; writes nothing. Arguments: how closely to look (yes: also which servers speak first and
+# whom the machine talks to; policy: also what the proxy's listeners do; no), addresses with ports to connect to (one argument, by
+# spaces), then the files to digest.
 inspect_system() {
   emit hostname "$(hostname -s 2>/dev/null || uname -n | cut -d . -f 1)"
   awk -v name="$(hostname -s 2>/dev/null || uname -n)" \
@@ -51,33 +53,31 @@ inspect_proxy() {
     leaf && $2 == "expiration_time" && uri != "" { print "spiffeId\t" uri "\ncertificateExpiresAt\t" $4; exit }'
 }
 
-inspect_network() {
-  # Listing legacy tables that are not loaded would load them.
-  if grep -q . /proc/net/ip_tables_names 2>/dev/null; then
-    { iptables-legacy-save 2>/dev/null || iptables-save 2>/dev/null; } | grep -- '-j ISTIO_' | emit_lines redirection
-  fi
-  { iptables-nft-save 2>/dev/null || iptables-save 2>/dev/null; } | grep -- '-j ISTIO_' | emit_lines redirection
-  ss -ltnp 2>/dev/null | sed 1d | emit_lines listening
-  sshd -T 2>/dev/null | awk '$1 == "port" { print "sshdPort\t" $2 }'
-  for socket in ssh.socket sshd.socket; do
-    if systemctl is-active -q $socket 2>/dev/null; then systemctl show -p Listen $socket | emit_lines sshdSocket; fi
-  done
-}
-
 inspect_journal() {
   emit fence "$(read_fence)"
+  if [ -r "$STATE/owner" ]; then emit_lines owner <"$STATE/owner"; fi
   if [ -r "$STATE/steps" ]; then emit_lines step <"$STATE/steps"; fi
   if [ -r "$STATE/journal" ]; then emit entries "$(wc -l <"$STATE/journal")"; fi
   if [ -e "$RUN/dead-man" ] || [ -e "$RUN/dead-man.firing" ]; then emit deadMan armed; fi
+  if [ -e "$STATE/hold" ]; then emit isHeld yes; fi
+  if [ -e "$STATE/enforce" ]; then emit isEnforced yes; fi
+  if [ -r "$STATE/exclude-ports" ]; then grep -x '[0-9]*' "$STATE/exclude-ports" | emit_lines excludedPort; fi
 }
 
+inspect_machine() {
+  inspect_system
+  inspect_files "$@"
+  inspect_package
+  inspect_proxy
+  inspect_network
+  inspect_processes
+  inspect_exposure "$looks"
+  inspect_journal
+}
+
+# Both at once: what the probes say waits in the pipe.
 inspect() {
-  {
-    inspect_system
-    inspect_files "$@"
-    inspect_package
-    inspect_proxy
-    inspect_network
-    inspect_journal
-  } | to_json
+  looks="$1" targets="$2"
+  shift 2
+  probe "$looks" "$targets" | { inspect_machine "$@" </dev/null; cat; } | to_json
 }

@@ -8,8 +8,14 @@ installed_version() {
   fi
 }
 
-# Names that a deb needs and that are not installed; of alternatives one is enough.
+# Names that a package needs and that are not installed; of a deb's alternatives one is enough.
 missing_dependencies() {
+  case "$1" in
+    *.rpm)
+      rpm -U --test --oldpackage "$1" 2>&1 | sed -n 's/^[[:space:]]*\(.*\) is needed by .*/\1/p' | tr '\n' ',' | sed 's/,$//'
+      return
+      ;;
+  esac
   dpkg-deb -f "$1" Depends | tr ',' '\n' | while read -r wanted; do
     [ -n "$wanted" ] || continue
     for name in $(echo "$wanted" | sed 's/([^)]*)//g; s/:[a-z]*//g' | tr '|' ' '); do
@@ -31,7 +37,7 @@ record_package() {
   done
   [ -e /etc/istio ] || [ -L /etc/istio ] || record link /etc/istio
   # Written by the proxy itself, into a folder that others may use as well.
-  for written in key.pem cert-chain.pem root-cert.pem; do is_recorded tree /etc/certs || record file "/etc/certs/$written"; done
+  for agent_file in key.pem cert-chain.pem root-cert.pem; do is_recorded tree /etc/certs || record file "/etc/certs/$agent_file"; done
   [ -n "$(installed_version "$1")" ] || record package "$1"
 }
 
@@ -39,7 +45,9 @@ record_package() {
 run_installer() {
   tries=0
   until "$@" >"$STAGE/installer" 2>&1 9>&-; do
-    grep -qi 'lock' "$STAGE/installer" || die $EXIT_FAILED "$1 failed: $(tail -n 3 "$STAGE/installer" | tr '\n' ' ')"
+    # The last lines may not say it.
+    grep -i 'no space left on device' "$STAGE/installer" >&2
+    grep -qiE 'locked by another|transaction lock' "$STAGE/installer" || die $EXIT_FAILED "$1 failed: $(tail -n 3 "$STAGE/installer" | tr '\n' ' ')"
     tries=$((tries + 1))
     [ $tries -lt 60 ] || die $EXIT_BUSY "the package manager of this machine is busy since more than 60 s"
     sleep 1
@@ -61,11 +69,11 @@ install_package() {
     case "$kept" in */"$name-$previous".deb | */"$name-$previous".rpm) ;; *) rm -f "$kept" ;; esac
   done
   mv "$source" "$STATE/packages/$file"
+  missing="$(missing_dependencies "$STATE/packages/$file")"
+  [ -z "$missing" ] || die $EXIT_FAILED "package $name needs packages that this machine lacks: $missing; install them first"
   case "$file" in
     *.rpm) run_installer rpm -U --oldpackage "$STATE/packages/$file" ;;
     *)
-      missing="$(missing_dependencies "$STATE/packages/$file")"
-      [ -z "$missing" ] || die $EXIT_FAILED "package $name needs packages that this machine lacks: $missing; install them first"
       DEBIAN_FRONTEND=noninteractive
       export DEBIAN_FRONTEND
       run_installer dpkg -i --force-confold "$STATE/packages/$file"

@@ -89,7 +89,7 @@ require_what_answered() {
 prepare_first_start() {
   is_recorded tree /var/lib/istio || record file /var/lib/istio/proxy/grpc-bootstrap.json
   is_recorded tree /etc/certs ||
-    for written in key.pem cert-chain.pem root-cert.pem; do record file "/etc/certs/$written"; done
+    for agent_file in key.pem cert-chain.pem root-cert.pem; do record file "/etc/certs/$agent_file"; done
   is_recorded unit istio.service || rm -f /etc/certs/key.pem /etc/certs/cert-chain.pem
 }
 
@@ -105,6 +105,8 @@ start_proxy() {
   umask 077
   : >"$RUN/start"
   rm -f "$STATE"/results/*.stopProxy "$STATE"/results/*.confirmCapture
+  # A start is taken back whole, whatever change of the isolation was on its way.
+  rm -rf "$RUN/enforcement-before"
   armed=
   if ! is_captured; then
     remember_what_answers
@@ -156,12 +158,12 @@ confirm_capture() {
   disarm_dead_man || ran_out
   # Only a confirmed machine comes back captured after a reboot.
   systemctl enable --quiet istio.service 9>&- || die $EXIT_FAILED 'cannot enable istio.service'
-  rm -f "$RUN/confirmed" "$RUN/start" "$RUN/resolving" "$RUN/answering"
+  rm -rf "$RUN/confirmed" "$RUN/start" "$RUN/resolving" "$RUN/answering" "$RUN/enforcement-before"
   changed 'ConfirmCapture istio.service'
 }
 
 stop_proxy() {
-  rm -f "$RUN/dead-man" "$RUN/dead-man.firing" "$RUN/start"
+  rm -rf "$RUN/dead-man" "$RUN/dead-man.firing" "$RUN/enforcement-before" "$RUN/start"
   state="$(unit_property ActiveState)" enabled="$(unit_property UnitFileState)"
   if [ "$(unit_property LoadState)" != loaded ]; then return; fi
   if is_captured; then "$CAPTURE" off; fi

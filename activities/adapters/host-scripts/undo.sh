@@ -19,7 +19,7 @@ fail_busy() {
 }
 
 stop_capture() {
-  rm -f "$RUN/dead-man" "$RUN/dead-man.firing" "$RUN/start"
+  rm -rf "$RUN/dead-man" "$RUN/dead-man.firing" "$RUN/enforcement-before" "$RUN/start"
   # Redirection goes first: callers then reach the application directly while the proxy stops.
   if [ -x "$STATE/bin/capture" ]; then "$STATE/bin/capture" off; fi
 }
@@ -65,7 +65,7 @@ run_uninstaller() {
   tries=0
   until DEBIAN_FRONTEND=noninteractive "$@" >"$RUN/uninstaller" 2>&1 9>&-; do
     cat "$RUN/uninstaller" >&2
-    grep -qi 'lock' "$RUN/uninstaller" || return 1
+    grep -qiE 'locked by another|transaction lock' "$RUN/uninstaller" || return 1
     tries=$((tries + 1))
     [ $tries -lt "${MESHLIFT_TRIES:-60}" ] ||
       fail_busy "the package manager of this machine is busy since more than 60 s; run this again once it is done"

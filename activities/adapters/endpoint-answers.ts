@@ -1,0 +1,130 @@
+/** Parsers of what istiod's debug endpoints say of endpoints and of those that watch them. */
+import type {
+  EndpointLook,
+  EndpointQuery,
+  MachineQuery,
+  MachineService,
+  ProxyConnection,
+  ServiceEndpoint,
+} from '../ports/mesh-port.ts';
+import { machineLabel } from '../render/names.ts';
+import { drainingLabel, isOffered, type RawEndpoint, type RawShards } from './istiod-answers.ts';
+
+/** A client in the mesh watches an endpoint by the type of its configuration. */
+const endpointType = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment';
+
+interface Held {
+  readonly host: string;
+  readonly endpoint: RawEndpoint;
+}
+
+function heldEndpoints(body: unknown): readonly Held[] {
+  return Object.entries(body as RawShards).flatMap(([host, byNamespace]) =>
+    Object.values(byNamespace)
+      .flatMap(({ Shards = {} }) => Object.values(Shards))
+      .flatMap((endpoints) => endpoints ?? [])
+      .map((endpoint) => ({ host, endpoint })),
+  );
+}
+
+const addressesOf = ({ Address, Addresses }: RawEndpoint): readonly string[] =>
+  Addresses ?? (Address === undefined ? [] : [Address]);
+
+const isOfMachine = ({ Namespace, Labels }: RawEndpoint, { namespace, machine }: MachineQuery): boolean =>
+  Namespace === namespace && Labels?.[machineLabel] === machine;
+
+/** `/debug/endpointShardz` of every istiod: the Services that select the machine. What one of them withholds is not offered. */
+export function machineServices(bodies: readonly unknown[], machine: MachineQuery): readonly MachineService[] {
+  const looks = bodies.map(heldEndpoints);
+  const hosts = new Set(looks.flat().flatMap((held) => (isOfMachine(held.endpoint, machine) ? [held.host] : [])));
+  return [...hosts].sort().map((host) => {
+    const endpoints = looks.map((look) => mergePorts(look.filter((held) => held.host === host)));
+    const known = new Map(endpoints.flatMap((byAddress) => [...byAddress]));
+    return {
+      host,
+      endpoints: [...known].map(([address, endpoint]) => ({
+        ...endpoint,
+        isOffered: endpoints.every((byAddress) => byAddress.get(address)?.isOffered === true),
+      })),
+    };
+  });
+}
+
+/** An endpoint is held once a port; it is one all the same. */
+function mergePorts(held: readonly Held[]): Map<string, ServiceEndpoint> {
+  const byAddress = new Map<string, ServiceEndpoint>();
+  for (const { endpoint } of held) {
+    const address = addressesOf(endpoint)[0];
+    if (address === undefined) continue;
+    const machine = endpoint.Labels?.[machineLabel];
+    const before = byAddress.get(address);
+    byAddress.set(address, {
+      address,
+      ...(machine === undefined ? {} : { machine }),
+      labels: endpoint.Labels ?? {},
+      isOffered: isOffered(endpoint) && before?.isOffered !== false,
+    });
+  }
+  return byAddress;
+}
+
+/** `/debug/endpointShardz` of one istiod: the machine's own endpoints. */
+export function machineEndpoints(body: unknown, query: EndpointQuery): EndpointLook['endpoints'] {
+  return heldEndpoints(body)
+    .filter(({ endpoint }) => isOfMachine(endpoint, query) && addressesOf(endpoint).includes(query.address))
+    .map(({ host, endpoint }) => {
+      const draining = endpoint.Labels?.[drainingLabel] ?? '';
+      return { host, ...(draining === '' ? {} : { draining }), isOffered: isOffered(endpoint) };
+    });
+}
+
+/** The parts of `AdsClients` in pilot/pkg/xds/debug.go that are read. */
+interface RawClients {
+  readonly clients?: readonly {
+    readonly connectionId?: string;
+    readonly metadata?: { readonly INSTANCE_IPS?: string };
+    readonly watches?: Readonly<Record<string, readonly string[] | null>>;
+  }[];
+}
+/** Of `SyncStatus` in the same file. */
+interface RawStatus {
+  readonly proxy?: string;
+  readonly endpoint_sent?: string;
+  readonly endpoint_acked?: string;
+  readonly resources?: Readonly<Record<string, { readonly lastError?: string }>>;
+}
+
+/** `/debug/syncz` and `/debug/adsz` of one istiod, joined by proxy: a proxy is as far as the connection that is furthest behind. */
+export function proxyConnections(syncz: unknown, adsz: unknown, hosts: readonly string[]): readonly ProxyConnection[] {
+  const clients = (adsz as RawClients).clients ?? [];
+  const wanted = new Set(hosts);
+  const statuses = Array.isArray(syncz) ? (syncz as readonly RawStatus[]) : [];
+  return statuses.map(({ proxy = '', endpoint_sent, endpoint_acked, resources }) => {
+    // A connection's id is the proxy's with a number behind it.
+    const own = clients.filter(({ connectionId = '' }) => connectionId.replace(/-\d+$/, '') === proxy);
+    const error = resources?.[endpointType]?.lastError ?? '';
+    return {
+      proxy,
+      addresses: [...new Set(own.flatMap(({ metadata }) => metadata?.INSTANCE_IPS?.split(',') ?? []))],
+      // One that connected between the two answers may watch anything.
+      isWatching:
+        own.length === 0 ||
+        own.some(({ watches }) => (watches?.[endpointType] ?? []).some((name) => wanted.has(hostOf(name)))),
+      ...timeOf('sentAt', endpoint_sent),
+      ...timeOf('acknowledgedAt', endpoint_acked),
+      ...(error === '' ? {} : { error }),
+    };
+  });
+}
+
+/** `outbound|80|<subset>|<host>`, and at gateways also `outbound_.80_.<subset>_.<host>`. */
+function hostOf(cluster: string): string {
+  const forGateway = /^outbound_\.\d+_\.[^_]*_\.(.+)$/.exec(cluster)?.[1];
+  return forGateway ?? cluster.slice(cluster.lastIndexOf('|') + 1);
+}
+
+/** A nonce is `<time of the push>/<counter><uuid>`. */
+function timeOf<K extends string>(key: K, nonce = ''): Partial<Record<K, string>> {
+  const at = /^(\d{4}-[^/]+)\//.exec(nonce)?.[1];
+  return at === undefined ? {} : ({ [key]: new Date(at).toISOString() } as Record<K, string>);
+}
