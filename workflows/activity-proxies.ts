@@ -62,6 +62,16 @@ export function readCluster(summary: string, totalMs: number) {
   });
 }
 
+/** One look at the cluster, however it ends: whoever asked for it asks again. */
+export function lookOnce(summary: string, totalMs: number) {
+  return proxyActivities<Activities>({
+    retry: { maximumAttempts: 1 },
+    summary,
+    startToCloseTimeout: totalMs,
+    heartbeatTimeout,
+  });
+}
+
 /** Changes of cluster objects: one minute for one try, and a cancelled one is waited for. */
 export function changeCluster(summary: string, totalMs: number) {
   return proxyActivities<Activities>({

@@ -17,7 +17,8 @@ export const VERIFY_STEPS = ['verifyReady', 'verifyConnected', 'verifyRegistered
 
 /**
  * Ready on 15021, connected to the right istiod, registered, healthy: in this order, `end` being how each step ends. `startedAt` is
- * when this operation started the proxy, which then runs the new version; one that ran before keeps its own until it is restarted.
+ * when this operation started the proxy, which then runs the new version; one that ran before keeps its own until it is restarted,
+ * and one that was restarted alone (`keepsVersion`) runs what is installed.
  */
 export async function seeMember(
   report: OperationReport,
@@ -25,6 +26,7 @@ export async function seeMember(
   waits: Required<Waits>,
   end: StepEnd,
   startedAt?: string,
+  keepsVersion = startedAt === undefined,
 ): Promise<Omit<Evidence, 'awaitsRestart'>> {
   const { namespace, name, workloadGroup } = input.request;
   const { revision } = input.cluster;
@@ -40,7 +42,7 @@ export async function seeMember(
   const machine = await look('verifyReady', `15021 of ${id} to answer ready`, waits.readyMs, (summary, totalMs) =>
     untilReady(report, input, totalMs, summary),
   );
-  const version = startedAt === undefined ? machine.proxy.runningVersion : undefined;
+  const version = keepsVersion ? machine.proxy.runningVersion : undefined;
   const connected = await look(
     'verifyConnected',
     `${id} to be connected to istiod of ${revision.name}`,
@@ -84,7 +86,7 @@ async function untilReady(
   const deadline = Date.now() + readyMs;
   for (;;) {
     const leftMs = Math.max(deadline - Date.now(), LAST_LOOK_MS);
-    const facts = await readHost(summary, leftMs).inspectMachine({ host, paths: inspectedPaths });
+    const facts = await readHost(summary, leftMs).inspectMachine({ namespace, name, host, paths: inspectedPaths });
     if (facts.proxy.ready && facts.isCaptured) return facts;
     if (Date.now() >= deadline) {
       const what = facts.proxy.ready ? 'does not capture its traffic' : 'is not ready';

@@ -2,8 +2,18 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 
-import type { Machine, OnboardMachine } from '../api/schemas/machine.ts';
+import type {
+  DrainMachine,
+  EnforceMachine,
+  Enforcement,
+  Machine,
+  OnboardMachine,
+  PatchMachine,
+  RestartProxy,
+  UndrainMachine,
+} from '../api/schemas/machine.ts';
 import type { Operation } from '../api/schemas/operation.ts';
+import type { Lease, LeaseRequest, LeaseVerdict } from './plan/floors.ts';
 import type { MachineState } from './plan/machine-state.ts';
 
 /** A verb asked of a machine. `bodyDigest` is sha256 of the canonical body; key and digest live in the entity for 24 h. */
@@ -16,7 +26,31 @@ export interface OperationRequest {
 export interface OnboardRequest extends OperationRequest {
   readonly body: OnboardMachine;
 }
-export type OffboardRequest = OperationRequest;
+export interface OffboardRequest extends OperationRequest {
+  /** The machine does not answer any more: only the cluster's side is taken away. Default false. */
+  readonly force?: boolean;
+}
+
+/** A verb on a machine that is in the mesh, with its body. */
+export type Operate =
+  | { readonly verb: 'enforce'; readonly body: EnforceMachine }
+  | { readonly verb: 'drain'; readonly body: DrainMachine }
+  | { readonly verb: 'undrain'; readonly body: UndrainMachine }
+  | { readonly verb: 'restart-proxy'; readonly body: RestartProxy };
+export type OperateRequest = OperationRequest & Operate;
+
+/** Changes what a machine's desired state says beside its specification; nothing runs for it. */
+export interface PatchRequest {
+  readonly patch: PatchMachine;
+  /** The version it was made for, from `If-Match`; another one is refused with `VersionDiffers`. */
+  readonly ifVersion?: number;
+}
+
+/** What an operation on a member starts from. */
+export interface MemberState {
+  readonly isEnforced: boolean;
+  readonly isDrained: boolean;
+}
 
 /** The operation that answers the request: a new one, or the one that an earlier equal request started. */
 export interface Accepted {
@@ -30,6 +64,27 @@ export interface OnboardPreview {
   readonly refusal?: { readonly type: string; readonly message: string };
 }
 
+/** An offboarding, as `validateOnly` asks for it. */
+export type OffboardPreviewRequest = OffboardRequest & { readonly verb: 'offboard' };
+
+/** What `validateOnly` of a verb starts from: the machine as desired and as it stands. */
+export interface MemberPreview {
+  /** Absent where the machine is not in the mesh. */
+  readonly body?: OnboardMachine;
+  readonly member: MemberState;
+  readonly refusal?: { readonly type: string; readonly message: string };
+}
+
+/** Input of the workflows of one verb on a member. */
+export interface MemberInput<Request> {
+  /** The machine as desired. */
+  readonly body: OnboardMachine;
+  readonly request: Request;
+  readonly member: MemberState;
+  readonly fence?: number;
+  readonly waits?: Waits;
+}
+
 export interface OperationOutcome {
   readonly operationId: string;
   readonly operation: Operation;
@@ -41,15 +96,32 @@ export interface OperationOutcome {
   readonly leftBehind: boolean;
   /** For trust on first use: the host key to pin from now on. */
   readonly pinnedHostKey?: string;
+  /** How its isolation stands now; absent where the operation did not look or could not say. */
+  readonly enforcement?: Enforcement;
+  /** Whether it is out of load balancing now; absent where the operation did not change it. */
+  readonly isDrained?: boolean;
 }
 
-/** Failure types an update is refused with: `MachineExists`, `MachineNotFound`, `IdempotencyKeyReused`, `MachineBusy`. */
+/**
+ * Failure types an update is refused with: `MachineExists`, `MachineNotFound`, `MachineNotInMesh`, `IdempotencyKeyReused`,
+ * `MachineBusy`, `VersionDiffers`.
+ */
 export const onboardUpdate = defineUpdate<Accepted, [OnboardRequest]>('onboard');
 export const offboardUpdate = defineUpdate<Accepted, [OffboardRequest]>('offboard');
+export const operateUpdate = defineUpdate<Accepted, [OperateRequest]>('operate');
+export const patchUpdate = defineUpdate<Machine, [PatchRequest]>('patch');
 export const operationFinishedSignal = defineSignal<[OperationOutcome]>('operationFinished');
 export const machineQuery = defineQuery<Machine>('machine');
 /** What the entity would say to an onboarding; it takes nothing on. */
 export const previewOnboardQuery = defineQuery<OnboardPreview, [OnboardRequest]>('previewOnboard');
+/** What the entity would say to a verb, and what that would start from; it takes nothing on. */
+export const previewMemberQuery = defineQuery<MemberPreview, [OperateRequest | OffboardPreviewRequest]>(
+  'previewMember',
+);
+/** Of `floors/<namespace>`. */
+export const askLeaseUpdate = defineUpdate<LeaseVerdict, [LeaseRequest]>('askLease');
+/** The operation's id; a lease that is not there is no error. */
+export const returnLeaseSignal = defineSignal<[string]>('returnLease');
 export const operationQuery = defineQuery<Operation>('operation');
 
 export const searchAttributes = {
@@ -94,10 +166,20 @@ export interface MachineInput {
   readonly state?: MachineState;
 }
 
+/** Input of the workflow `floors`; `leases` is set by continue-as-new alone. */
+export interface FloorsInput {
+  readonly namespace: string;
+  readonly leases?: readonly Lease[];
+}
+
 /** Input of the workflow `planMachine`, which answers `validateOnly` with a `Plan`. */
 export interface PlanMachineInput {
   readonly body: OnboardMachine;
   /** The machine is in the mesh: what Meshlift finds of its own there is no leftover. Default false. */
   readonly isMember?: boolean;
+  /** How the member stands; absent where it is none. */
+  readonly member?: MemberState;
+  /** The verb to plan; absent: an onboarding. */
+  readonly operate?: Operate | { readonly verb: 'offboard'; readonly force?: boolean };
   readonly waits?: Waits;
 }

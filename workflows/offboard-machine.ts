@@ -1,7 +1,7 @@
 /**
  * Takes one machine out of the mesh. The runbook:
- * read what stands; take the machine out of load balancing and wait until no istiod gives its address out; stop capture, then the
- * proxy; restore the machine from its journal; remove its WorkloadEntry and objects, and the group with its last machine; look
+ * read what stands; drain the machine, as one that is only restarted (lease, hold, label, proof, quiet); stop capture, then the proxy;
+ * restore the machine from its journal; remove its WorkloadEntry and objects, and the group with its last machine; look
  * again. Until the proxy stops, a failure or cancel puts the machine back into load balancing; from then on it only goes forward.
  */
 import { CancellationScope, TemporalFailure } from '@temporalio/workflow';
@@ -9,8 +9,10 @@ import { CancellationScope, TemporalFailure } from '@temporalio/workflow';
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
+import { DRAIN_STEPS } from './draining.ts';
 import { explainFailure, isStopAsked } from './explain-failure.ts';
-import type { OperationOutcome, Waits } from './messages.ts';
+import { FORCED_STEPS, forceOffboard } from './force-offboard.ts';
+import type { MemberState, OperationOutcome, Waits } from './messages.ts';
 import { OffboardingChanges } from './offboarding-changes.ts';
 import { endOperation, now, OperationReport } from './operation.ts';
 import { blocking } from './plan/conditions.ts';
@@ -24,13 +26,16 @@ export interface OffboardInput {
   readonly isMember?: boolean;
   /** Something of Meshlift's stands, or may stand, on the machine or in the cluster. */
   readonly isPresent?: boolean;
+  /** How the member stands; absent: observed and taking traffic. */
+  readonly member?: MemberState;
+  /** The machine does not answer any more: only the cluster's side is taken away. Default false. */
+  readonly force?: boolean;
   readonly fence?: number;
   readonly waits?: Waits;
 }
 
 const STEPS = [
-  'drainWorkloadEntry',
-  'verifyNotGivenOut',
+  ...DRAIN_STEPS,
   'stopProxy',
   'restoreMachine',
   'removeWorkloadEntry',
@@ -43,10 +48,13 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
   const { namespace, name } = body;
   const id = `${namespace}/${name}`;
   const waits = { ...defaultWaits, ...given.waits };
-  const report = new OperationReport('offboard', { namespace, name }, STEPS);
+  const isForced = given.force === true;
+  const report = new OperationReport('offboard', { namespace, name }, isForced ? FORCED_STEPS : STEPS);
+  if (isForced) return forceOffboard(report, body, waits);
   const undo = new Compensations();
   let fence = 0;
   let hasStopped = false;
+  let leaving: OffboardingChanges | undefined;
   try {
     report.waitFor(`facts of ${id} and its cluster`);
     const read = await readBothSides(body, true, waits);
@@ -61,10 +69,16 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
       });
     }
     fence = Math.max(given.fence ?? 1, machine.journal.fence + 1);
-    const leaving = new OffboardingChanges(
+    leaving = new OffboardingChanges(
       report,
       { ...body, host: read.input.request.host },
-      { cluster, machine, isPresent: given.isPresent ?? true },
+      {
+        cluster,
+        machine,
+        isPresent: given.isPresent ?? true,
+        isMember: given.isMember ?? false,
+        member: given.member ?? { isEnforced: false, isDrained: false },
+      },
       fence,
       waits,
       undo,
@@ -73,16 +87,17 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
     await leaving.drain();
     hasStopped = true;
     report.goForwardOnly();
-    await CancellationScope.nonCancellable(() => leaving.takeAway());
+    const takeAway = leaving.takeAway.bind(leaving);
+    await CancellationScope.nonCancellable(takeAway);
     const message = `${id} is out of the mesh and as found; the cluster has nothing of it left`;
     return await endOperation(report.finish('Succeeded', message), { fence, leftBehind: false });
   } catch (error) {
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
     const isStopped = isStopAsked(error);
     const cause = explainFailure(error).message;
-    if (hasStopped) {
+    if (hasStopped || leaving?.isDisturbed() === true) {
       const operation = report.finish('Failed', `${cause}; ${id} is partly taken away`, `DELETE ${id} again to finish`);
-      return endOperation(operation, { fence, leftBehind: true });
+      return await endOperation(operation, { fence, leftBehind: true });
     }
     report.goForwardOnly();
     const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
@@ -91,6 +106,8 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
     const phase = leftBehind ? 'Failed' : isStopped ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
     const stays = given.isMember === true ? `${id} stays a member` : `${id} is as it was before this DELETE`;
     const state = leftBehind ? `could not undo: ${left.join('; ')}` : stays;
-    return endOperation(report.finish(phase, `${cause}; ${state}`, `DELETE ${id} again`), { fence, leftBehind });
+    return await endOperation(report.finish(phase, `${cause}; ${state}`, `DELETE ${id} again`), { fence, leftBehind });
+  } finally {
+    await leaving?.returnLease();
   }
 }

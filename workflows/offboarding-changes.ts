@@ -1,14 +1,15 @@
 /** What an offboarding does, one method a side of the point of no return. */
 import { ApplicationFailure } from '@temporalio/workflow';
 
+import type { HostStep } from '../activities/host.ts';
 import type { ClusterFacts } from '../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../activities/ports/host-port.ts';
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { changeCluster, changeHost, readCluster } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
+import { DRAIN_STEPS, Draining } from './draining.ts';
 import { lookAgain } from './look-again.ts';
-import type { Waits } from './messages.ts';
-import { drainValue } from './plan/drain-value.ts';
+import type { MemberState, Waits } from './messages.ts';
 import type { OperationReport } from './operation.ts';
 import { registeredAddress } from './plan/evidence.ts';
 import { leftovers, planOffboard } from './plan/offboard-plan.ts';
@@ -19,6 +20,9 @@ interface Found {
   readonly cluster: ClusterFacts;
   readonly machine: MachineFacts;
   readonly isPresent: boolean;
+  /** The machine is in the mesh, whether or not it takes traffic now. */
+  readonly isMember: boolean;
+  readonly member: MemberState;
 }
 
 /** The steps of one offboarding, in call order. */
@@ -31,7 +35,8 @@ export class OffboardingChanges {
   private readonly id: string;
   private readonly plan: OffboardPlan;
   private readonly entry: { readonly namespace: string; readonly workloadGroup: string; readonly address: string };
-  private readonly on: { readonly host: OnboardMachine['host']; readonly operation: string; readonly fence: number };
+  private readonly on: HostStep;
+  private readonly draining: Draining;
 
   constructor(
     report: OperationReport,
@@ -53,23 +58,46 @@ export class OffboardingChanges {
       workloadGroup: body.workloadGroup,
       address: registeredAddress(body, facts.machine),
     };
-    this.on = { host: body.host, operation: report.current().id, fence };
+    const { namespace, name, host } = body;
+    this.on = { namespace, name, host, operation: report.current().id, fence };
+    const { address } = this.entry;
+    const target = { body, address, member: facts.member, fence };
+    // Who asks for a machine to leave asks for what its Services lose by it; proof is owed all the same.
+    const terms = { allowDisruption: true, allowUnproven: false, deadlineMs: waits.notGivenOutMs };
+    this.draining = new Draining(report, target, terms, waits, undo);
   }
 
-  /** Out of load balancing, on evidence from every istiod. */
+  /** Out of service as by a drain. What never was a member has no clients: it only leaves load balancing. */
   async drain(): Promise<void> {
+    const { draining, report } = this;
+    if (this.facts.member.isDrained) {
+      for (const step of DRAIN_STEPS) report.unchanged(step, 'Drained already');
+      return;
+    }
+    if (!this.facts.isMember) return this.leaveLoadBalancing();
+    await draining.takeLease();
+    await draining.hold();
+    await draining.label();
+    await draining.prove();
+    await draining.quiet('follows');
+  }
+
+  isDisturbed(): boolean {
+    return this.draining.isDisturbed();
+  }
+
+  returnLease(): Promise<void> {
+    return this.draining.returnLease();
+  }
+
+  private async leaveLoadBalancing(): Promise<void> {
     const { id, waits, entry } = this;
+    for (const step of DRAIN_STEPS) this.report.unchanged(step, 'Not a member');
     this.undo.register(['drainWorkloadEntry'], `the label istio.io/draining on the WorkloadEntry of ${id}`, () =>
       changeCluster(`Put ${id} back into load balancing`, waits.undoMs).drainWorkloadEntry({ ...entry, value: null }),
     );
-    await this.report.step('drainWorkloadEntry', `the WorkloadEntry of ${id} to be labelled`, async () => {
-      const isThere = await changeCluster(`Take ${id} out of load balancing`, waits.changeMs).drainWorkloadEntry({
-        ...entry,
-        value: drainValue(this.on.operation),
-      });
-      return { end: isThere ? 'Succeeded' : 'Unchanged', value: undefined };
-    });
-    await this.report.step('verifyNotGivenOut', `every istiod to stop giving out ${entry.address}`, async () => {
+    await this.draining.label();
+    await this.report.step('proveDrained', `every istiod to stop giving out ${entry.address}`, async () => {
       const { namespace, address } = entry;
       await readCluster(`Wait until no istiod gives out ${address}`, waits.notGivenOutMs).verifyNotGivenOut({
         namespace,

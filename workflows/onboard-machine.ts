@@ -12,7 +12,7 @@ import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
 import { explainFailure, isStopAsked } from './explain-failure.ts';
 import { seeMember, VERIFY_STEPS } from './member-evidence.ts';
-import type { OperationOutcome, Waits } from './messages.ts';
+import type { MemberState, OperationOutcome, Waits } from './messages.ts';
 import { OnboardingChanges } from './onboarding-changes.ts';
 import { endOperation, now, OperationReport } from './operation.ts';
 import { CHANGE_STEPS, planBootstrap } from './plan/bootstrap-plan.ts';
@@ -25,6 +25,8 @@ export interface OnboardInput {
   readonly body: OnboardMachine;
   /** The machine is in the mesh: the operation repairs what differs, and a failure takes no member out. */
   readonly isMember: boolean;
+  /** How the member stands; absent: observed and taking traffic. */
+  readonly member?: MemberState;
   /** The least to use, absent for a fresh entity: an operation always goes above the fence in the machine's journal. */
   readonly fence?: number;
   readonly waits?: Waits;
@@ -74,6 +76,7 @@ export async function onboardMachine(given: OnboardInput): Promise<OperationOutc
     return await endOperation(report.finish('Succeeded', message, restart?.message), {
       ...known,
       leftBehind: false,
+      enforcement: input.rendered.enforcement,
       machine: member,
     });
   } catch (error) {

@@ -1,7 +1,7 @@
 /** What an onboarding changes, one method per place: each registers its undo, then does its work. */
 import { ActivityFailure, log } from '@temporalio/workflow';
 
-import type { OnboardMachine } from '../api/schemas/machine.ts';
+import type { HostStep } from '../activities/host.ts';
 import { changeCluster, changeHost, readCluster } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
 import type { Waits } from './messages.ts';
@@ -32,7 +32,7 @@ export class OnboardingChanges {
   private readonly undo: Compensations;
   private readonly machine: string;
   /** What every activity on the machine is told. */
-  private readonly on: { readonly host: OnboardMachine['host']; readonly operation: string; readonly fence: number };
+  private readonly on: HostStep;
   private isRestoreRegistered = false;
   private tokenExpiresAt: string | undefined;
   private startedAt: string | undefined;
@@ -50,7 +50,8 @@ export class OnboardingChanges {
     this.waits = waits;
     this.undo = undo;
     this.machine = `${input.request.namespace}/${input.request.name}`;
-    this.on = { host: input.request.host, operation: report.current().id, fence };
+    const { namespace, name, host } = input.request;
+    this.on = { namespace, name, host, operation: report.current().id, fence };
   }
 
   learned(): Pick<Evidence, 'tokenExpiresAt' | 'awaitsRestart'> {
@@ -126,13 +127,12 @@ export class OnboardingChanges {
   }
 
   private async placeToken({ step, serviceAccount }: Extract<Change, { step: 'placeToken' }>): Promise<void> {
-    const { namespace } = this.input.request;
     const lifetimeSeconds = this.waits.tokenLifetimeSeconds;
     return this.onHost(
       step,
       `a token of ServiceAccount ${serviceAccount} to be placed on ${this.machine}`,
       async (host) => {
-        const placed = await host.placeToken({ ...this.on, namespace, serviceAccount, lifetimeSeconds });
+        const placed = await host.placeToken({ ...this.on, serviceAccount, lifetimeSeconds });
         this.tokenExpiresAt = placed.expiresAt;
         return placed;
       },

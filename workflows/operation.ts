@@ -12,7 +12,7 @@ import {
 } from '@temporalio/workflow';
 
 import type { Condition } from '../api/schemas/common.ts';
-import type { Operation, OperationPhase, OperationStep } from '../api/schemas/operation.ts';
+import type { DrainReport, Operation, OperationPhase, OperationStep } from '../api/schemas/operation.ts';
 import { explainFailure } from './explain-failure.ts';
 import { operationFinishedSignal, operationQuery, searchAttributes } from './messages.ts';
 import type { OperationOutcome } from './messages.ts';
@@ -27,8 +27,14 @@ interface StepResult<T> {
   readonly value: T;
 }
 
+/** How an operation ends, to be told to its machine before anybody else. */
+interface Ending {
+  readonly operation: Operation;
+  readonly publish: () => void;
+}
+
 export class OperationReport {
-  private readonly state: Mutable<Operation>;
+  private state: Mutable<Operation>;
   private readonly machine: string;
   private isEnded = false;
   private isCancellable = true;
@@ -41,6 +47,7 @@ export class OperationReport {
       verb,
       target,
       phase: 'Running',
+      revision: 0,
       steps: steps.map((name) => ({ name, phase: 'Pending', attempts: 0 })),
       conditions: [],
     };
@@ -54,6 +61,7 @@ export class OperationReport {
 
   setConditions(conditions: Condition[]): void {
     this.state.conditions = conditions;
+    this.changed();
   }
 
   /** Runs one step: its times, its end and its failure are told; the failure is thrown on. */
@@ -78,11 +86,13 @@ export class OperationReport {
   /** Another try of the step that runs, e.g. a look that found the proxy not ready yet. */
   tryAgain(name: string): void {
     this.find(name).attempts += 1;
+    this.changed();
   }
 
   /** A step the plan found true already. */
   unchanged(name: string, message: string): void {
     Object.assign(this.find(name), { phase: 'Unchanged', message });
+    this.changed();
   }
 
   /** Whether every one of these steps found things as wanted. */
@@ -94,6 +104,7 @@ export class OperationReport {
     for (const step of this.state.steps) {
       if (names.includes(step.name) && step.phase !== 'Pending' && step.phase !== 'Unchanged') step.phase = 'Undone';
     }
+    this.changed();
   }
 
   waitFor(waitingFor: string | undefined): void {
@@ -102,7 +113,21 @@ export class OperationReport {
     const next = this.state.steps.find(({ phase }) => phase === 'Pending');
     if (next) this.state.next = next.name;
     else delete this.state.next;
+    this.changed();
     this.describe();
+  }
+
+  /** The operation waits for others, e.g. for a lease that one of them holds; undefined: it goes on. */
+  waitForOthers(waitingFor: string | undefined): void {
+    this.state.phase = waitingFor === undefined ? 'Running' : 'Waiting';
+    upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
+    this.waitFor(waitingFor);
+  }
+
+  /** What the drain saw and cost, beside what was told before. */
+  tellDrain(drain: DrainReport): void {
+    this.state.drain = { ...this.state.drain, ...drain };
+    this.changed();
   }
 
   /** The steps of these that did, or may have done, something that stands. */
@@ -118,28 +143,46 @@ export class OperationReport {
     upsertMemo({ isCancellable: false });
   }
 
-  /** Ends the operation: phase and message are final, and readable without a worker from then on. */
-  finish(phase: OperationPhase, message: string, next?: string): Operation {
+  /**
+   * Decides how the operation ends. It still reads as running until `endOperation` has told its machine: whoever sees the end finds
+   * the machine in the state that it left.
+   */
+  finish(phase: OperationPhase, message: string, next?: string): Ending {
     this.isEnded = true;
-    this.isCancellable = false;
-    this.state.phase = phase;
-    this.state.message = message;
-    delete this.state.waitingFor;
-    if (next === undefined) delete this.state.next;
-    else this.state.next = next;
-    this.publish();
-    log.info(`Operation ended: ${phase}`, { machine: this.machine, message });
-    return this.current();
+    this.goForwardOnly();
+    const operation: Mutable<Operation> = { ...this.current(), phase, message };
+    delete operation.waitingFor;
+    delete operation.next;
+    if (next !== undefined) operation.next = next;
+    return {
+      operation,
+      publish: () => {
+        this.publishEnd(operation);
+      },
+    };
   }
 
   isFinished(): boolean {
     return this.isEnded;
   }
 
+  /** Phase and message are final, and readable without a worker from now on. */
+  private publishEnd(operation: Operation): void {
+    this.state = { ...operation, revision: this.state.revision ?? 0 };
+    this.publish();
+    log.info(`Operation ended: ${operation.phase}`, { machine: this.machine, message: operation.message });
+  }
+
   private publish(): void {
+    this.changed();
     upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
     upsertMemo({ operation: this.current(), isCancellable: this.isCancellable });
     this.describe();
+  }
+
+  /** Whoever follows the operation learns by the revision what they have seen already. */
+  private changed(): void {
+    this.state.revision = (this.state.revision ?? 0) + 1;
   }
 
   private describe(): void {
@@ -161,11 +204,12 @@ export class OperationReport {
  * completed, failed or cancelled.
  */
 export async function endOperation(
-  operation: Operation,
+  { operation, publish }: Ending,
   learned: Omit<OperationOutcome, 'operationId' | 'operation'>,
 ): Promise<OperationOutcome> {
   const outcome = { operationId: operation.id, operation, ...learned };
   await CancellationScope.nonCancellable(() => tellMachine(outcome));
+  publish();
   const message = operation.message ?? operation.phase;
   if (operation.phase === 'Cancelled') throw new CancelledFailure(message);
   if (operation.phase !== 'Succeeded') throw ApplicationFailure.nonRetryable(message, `Operation${operation.phase}`);

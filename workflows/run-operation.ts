@@ -6,15 +6,23 @@ import {
   startChild,
   WorkflowIdReusePolicy,
 } from '@temporalio/workflow';
-import type { ChildWorkflowHandle } from '@temporalio/workflow';
 
+import { drainMachine } from './drain-machine.ts';
+import { enforceMachine } from './enforce-machine.ts';
 import { explainFailure } from './explain-failure.ts';
 import { searchAttributes } from './messages.ts';
 import type { OperationOutcome, Waits } from './messages.ts';
 import { offboardMachine } from './offboard-machine.ts';
 import { onboardMachine } from './onboard-machine.ts';
+import { isMember, memberState } from './plan/machine-state.ts';
 import type { MachineState, QueuedOperation } from './plan/machine-state.ts';
+import { restartMachine } from './restart-machine.ts';
 import { outcomeOfLost, refuseOther } from './plan/turns.ts';
+
+/** A child that runs, whatever its verb. */
+interface Running {
+  readonly result: () => Promise<OperationOutcome>;
+}
 
 /** Starts the child, which lives on should this run end, and waits for its signal; one that dies without a word is told as lost. */
 export async function runOperation(
@@ -39,9 +47,7 @@ export async function runOperation(
     lost = explainFailure(error).message;
   }
   await condition(() => outcomes.has(operationId) || lost !== undefined);
-  const outcome = outcomes.get(operationId) ?? outcomeOfLost(current, id, lost ?? '');
-  outcomes.delete(operationId);
-  return outcome;
+  return outcomes.get(operationId) ?? outcomeOfLost(current, id, lost ?? '');
 }
 
 async function start(
@@ -49,7 +55,7 @@ async function start(
   id: string,
   state: MachineState,
   waits: Waits | undefined,
-): Promise<ChildWorkflowHandle<typeof onboardMachine>> {
+): Promise<Running> {
   const body = state.desired;
   if (!body) throw ApplicationFailure.nonRetryable(`Machine ${id} was never onboarded`, 'MachineNotFound');
   const { namespace, name, workloadGroup } = body;
@@ -58,6 +64,7 @@ async function start(
     ...(waits ? { waits } : {}),
     ...(state.fence === undefined ? {} : { fence: state.fence + 1 }),
   };
+  const member = { ...common, member: memberState(state) };
   const { operationId: workflowId, verb } = current;
   const options = {
     workflowId,
@@ -77,14 +84,41 @@ async function start(
       return startChild(onboardMachine, {
         ...options,
         staticSummary,
-        args: [{ ...common, isMember: state.phase === 'InMesh' }],
+        args: [{ ...common, isMember: isMember(state), member: memberState(state) }],
       });
     }
     case 'offboard':
       return startChild(offboardMachine, {
         ...options,
         staticSummary: `Offboard ${id}`,
-        args: [{ ...common, isMember: state.before === 'InMesh', isPresent: state.isPresent }],
+        args: [
+          {
+            ...common,
+            isMember: isMember({ phase: state.before ?? state.phase }),
+            member: memberState(state),
+            isPresent: state.isPresent,
+            ...(current.force === true ? { force: true } : {}),
+          },
+        ],
+      });
+    case 'enforce': {
+      const staticSummary = current.body.mode === 'enforce' ? `Enforce the isolation of ${id}` : `Only observe ${id}`;
+      return startChild(enforceMachine, { ...options, staticSummary, args: [{ ...member, request: current.body }] });
+    }
+    case 'drain': {
+      const request = { verb, body: current.body };
+      return startChild(drainMachine, { ...options, staticSummary: `Drain ${id}`, args: [{ ...member, request }] });
+    }
+    case 'undrain': {
+      const staticSummary = `Put ${id} back into load balancing`;
+      const request = { verb, body: current.body };
+      return startChild(drainMachine, { ...options, staticSummary, args: [{ ...member, request }] });
+    }
+    case 'restart-proxy':
+      return startChild(restartMachine, {
+        ...options,
+        staticSummary: `Restart the proxy of ${id}`,
+        args: [{ ...member, request: current.body }],
       });
   }
 }

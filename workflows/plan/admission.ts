@@ -1,8 +1,9 @@
 /** Whether a machine's entity takes on a request, answers it with an operation it has already, or refuses it. */
-import type { OffboardRequest, OnboardRequest } from '../messages.ts';
+import type { OffboardRequest, OnboardRequest, Operate, OperateRequest, OperationRequest } from '../messages.ts';
+import { isMember } from './machine-state.ts';
 import type { MachineState, QueuedOperation } from './machine-state.ts';
 
-type Refusal = 'MachineExists' | 'MachineNotFound' | 'IdempotencyKeyReused' | 'MachineBusy';
+type Refusal = 'MachineExists' | 'MachineNotFound' | 'MachineNotInMesh' | 'IdempotencyKeyReused' | 'MachineBusy';
 
 export type Admission =
   | { readonly kind: 'Enqueue'; readonly operation: QueuedOperation }
@@ -25,15 +26,16 @@ export function admitOnboard(state: MachineState, request: OnboardRequest, nowMs
   const seen = admitByKey(state, request, nowMs);
   if (seen) return seen;
   const last = lastAccepted(state);
-  if (last?.verb === 'onboard' || (last === undefined && state.isPresent)) {
-    const digest = last?.bodyDigest ?? state.desiredDigest;
+  if (last?.verb !== 'offboard' && (last !== undefined || state.isPresent)) {
+    // A verb on a member changes nothing of what it was onboarded with.
+    const digest = last?.verb === 'onboard' ? last.bodyDigest : state.desiredDigest;
     if (digest !== request.bodyDigest) {
       return refuse(
         'MachineExists',
         `Machine ${namespace}/${name} is there with another specification; DELETE it first, then onboard it anew`,
       );
     }
-    if (last !== undefined) return same(last.operationId);
+    if (last?.verb === 'onboard') return same(last.operationId);
   }
   const { operationId, bodyDigest, body } = request;
   return enqueue(state, `${namespace}/${name}`, { verb: 'onboard', operationId, bodyDigest, body });
@@ -49,19 +51,50 @@ export function admitOffboard(
   const seen = admitByKey(state, request, nowMs);
   if (seen) return seen;
   const last = lastAccepted(state);
-  if (last?.verb === 'offboard') return same(last.operationId);
+  if (last?.verb === 'offboard' && (last.force ?? false) === (request.force ?? false)) return same(last.operationId);
   if (last === undefined && !state.isPresent) {
     return refuse('MachineNotFound', `Machine ${machine} is not in the mesh; there is nothing to offboard`);
   }
+  const { operationId, bodyDigest, force } = request;
+  return enqueue(state, machine, { verb: 'offboard', operationId, bodyDigest, ...(force === true ? { force } : {}) });
+}
+
+/** A verb on a member, or on a machine that is about to be one; an equal request in flight is answered with its operation. */
+export function admitOperate(state: MachineState, request: OperateRequest, machine: string, nowMs: number): Admission {
+  const seen = admitByKey(state, request, nowMs);
+  if (seen) return seen;
+  const last = lastAccepted(state);
+  if (last?.verb === request.verb && last.bodyDigest === request.bodyDigest) return same(last.operationId);
+  if (last?.verb === 'offboard') {
+    return refuse('MachineNotInMesh', `Machine ${machine} is leaving the mesh by operation ${last.operationId}`);
+  }
+  if (last === undefined && !isMember(state)) {
+    if (!state.isPresent) return refuse('MachineNotFound', `Machine ${machine} is not in the mesh`);
+    const why = `Machine ${machine} is ${state.phase}, not in the mesh; onboard it again or DELETE it`;
+    return refuse('MachineNotInMesh', why);
+  }
   const { operationId, bodyDigest } = request;
-  return enqueue(state, machine, { verb: 'offboard', operationId, bodyDigest });
+  return enqueue(state, machine, { operationId, bodyDigest, ...operateOf(request) });
+}
+
+/** Verb and body alone: what else a request carries is not kept. */
+function operateOf(request: Operate): Operate {
+  switch (request.verb) {
+    case 'enforce':
+      return { verb: request.verb, body: request.body };
+    case 'drain':
+    case 'restart-proxy':
+      return { verb: request.verb, body: request.body };
+    case 'undrain':
+      return { verb: request.verb, body: request.body };
+  }
 }
 
 /** The state after an admission: the operation queued, the key remembered, keys past their lifetime dropped. */
 export function accept(
   state: MachineState,
   admission: Exclude<Admission, { kind: 'Refuse' }>,
-  request: OnboardRequest | OffboardRequest,
+  request: OperationRequest,
   nowMs: number,
 ): MachineState {
   const operationId = admission.kind === 'Enqueue' ? admission.operation.operationId : admission.operationId;
@@ -91,11 +124,7 @@ function enqueue(state: MachineState, machine: string, operation: QueuedOperatio
   return { kind: 'Enqueue', operation };
 }
 
-function admitByKey(
-  state: MachineState,
-  request: OnboardRequest | OffboardRequest,
-  nowMs: number,
-): Admission | undefined {
+function admitByKey(state: MachineState, request: OperationRequest, nowMs: number): Admission | undefined {
   const seen = livingKeys(state, nowMs).find(({ key }) => key === request.idempotencyKey);
   if (!seen) return undefined;
   return seen.bodyDigest === request.bodyDigest

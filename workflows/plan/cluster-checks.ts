@@ -1,4 +1,6 @@
 /** What must be true of the cluster, its control plane and the namespace before a machine can join. */
+import { machineGroup } from '../../activities/render/workload-group.ts';
+import { msOf } from './instants.ts';
 import { differences } from './says-same.ts';
 import type { PlanInput } from './plan-input.ts';
 import { fails, holds } from './verdicts.ts';
@@ -81,19 +83,32 @@ const istiodReady: Check = ({ cluster }) => {
       );
 };
 
+const serviceAccountFound: Check = (input) => {
+  const cluster = found(input);
+  if (!cluster) return undefined;
+  const { namespace, serviceAccount } = machineGroup(input.request, cluster.workloadGroup);
+  const account = `ServiceAccount ${namespace}/${serviceAccount}`;
+  return holds('ServiceAccountFound', `${account} ${cluster.serviceAccountExists ? 'exists' : 'is created'}`);
+};
+
 const rootCertificatePresent: Check = (input) => {
   const cluster = found(input);
+  if (!cluster) return undefined;
   const { namespace } = input.request;
-  return (
-    cluster &&
-    (cluster.rootCertificate
-      ? holds('RootCertificatePresent', `istiod has put its root certificate into namespace ${namespace}`)
-      : fails(
-          'RootCertificatePresent',
-          'RootCertificateMissing',
-          `ConfigMap ${namespace}/istio-ca-root-cert has no root-cert.pem; see why istiod does not write it (its logs, discovery selectors)`,
-        ))
-  );
+  const configMap = `ConfigMap ${namespace}/istio-ca-root-cert`;
+  const fault = (reason: string, what: string) =>
+    fails(
+      'RootCertificatePresent',
+      reason,
+      `${configMap} ${what}; see why istiod does not write it (its logs, discovery selectors)`,
+    );
+  if (!cluster.rootCertificate) return fault('RootCertificateMissing', 'has no root-cert.pem');
+  const until = cluster.rootCertificateExpiresAt;
+  if (until === undefined) return fault('RootCertificateUnreadable', 'holds no certificate that can be read');
+  if (input.machine && msOf(until) <= msOf(input.machine.workerTime)) {
+    return fault('RootCertificateExpired', `holds a certificate that ran out at ${until}`);
+  }
+  return holds('RootCertificatePresent', `${configMap} holds istiod's root certificate, valid until ${until}`);
 };
 
 const gatewayAddressKnown: Check = ({ cluster }) => {
@@ -121,6 +136,7 @@ export const clusterChecks: readonly Check[] = [
   namespaceExists,
   sidecarMode,
   workloadGroupFound,
+  serviceAccountFound,
   revisionKnown,
   istiodReady,
   rootCertificatePresent,

@@ -1,12 +1,24 @@
 /** The policy of an onboarding: an ordered list of named checks, all of them run, every finding reported at once. */
 import type { Condition } from '../../api/schemas/common.ts';
 import { clusterChecks } from './cluster-checks.ts';
+import { hostChecks } from './host-checks.ts';
 import { machineChecks } from './machine-checks.ts';
+import { networkChecks } from './network-checks.ts';
 import type { PlanInput } from './plan-input.ts';
+import { policyChecks } from './policy-checks.ts';
 import { readChecks } from './read-checks.ts';
+import { trafficChecks } from './traffic-checks.ts';
 import type { Check } from './verdicts.ts';
 
-const policy: readonly Check[] = [...readChecks, ...machineChecks, ...clusterChecks];
+const policy: readonly Check[] = [
+  ...readChecks,
+  ...hostChecks,
+  ...machineChecks,
+  ...networkChecks,
+  ...trafficChecks,
+  ...clusterChecks,
+  ...policyChecks,
+];
 
 /** Every condition of a planned onboarding, in the policy's order. */
 export function conditionsOf(input: PlanInput, now: string): Condition[] {

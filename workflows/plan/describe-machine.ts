@@ -1,5 +1,6 @@
 /** A machine as lists and the Temporal UI show it. */
 import type { Machine, MachineRow } from '../../api/schemas/machine.ts';
+import { isMember } from './machine-state.ts';
 import type { MachineState } from './machine-state.ts';
 
 /** The row of the list, kept as memo. */
@@ -20,7 +21,7 @@ export function toRow({ namespace, name, workloadGroup, phase, proxy }: Machine)
 export function describeMachine(view: Machine, { current, queue }: MachineState): string {
   const waiting = current
     ? `waiting for operation \`${current.operationId}\` to end`
-    : view.phase === 'InMesh'
+    : isMember(view)
       ? 'waiting for a request'
       : 'nothing to wait for';
   const faults = view.conditions.filter(({ status }) => status !== 'True');
@@ -29,6 +30,7 @@ export function describeMachine(view: Machine, { current, queue }: MachineState)
     '',
     `- host: ${view.host.user}@${view.host.address}`,
     `- WorkloadGroup: ${view.namespace}/${view.workloadGroup}`,
+    `- isolation: ${view.enforcement}`,
     `- proxy: ${view.proxy.runningVersion ?? 'none'} on revision ${view.proxy.revision ?? 'none'}`,
     ...(queue.length > 0 ? [`- queued: ${queue.map(({ operationId }) => operationId).join(', ')}`] : []),
     ...faults.map(({ type, status, message }) => `- ${type} is ${status}: ${message}`),

@@ -1,5 +1,6 @@
 /**
  * Value of the label `istio.io/draining` on a WorkloadEntry: it names the operation, so that orphans are found. The last 26
- * characters of an operation's id are its ULID; a label value has at most 63 characters.
+ * characters of an operation's id are its ULID; a label value has at most 63 characters. Another stage is another push by every
+ * istiod, which proves what the first one began.
  */
-export const drainValue = (operationId: string): string => `${operationId.slice(-26)}.a`;
+export const drainValue = (operationId: string, stage: 'a' | 'b' = 'a'): string => `${operationId.slice(-26)}.${stage}`;

@@ -5,6 +5,7 @@ import type { ConnectedProxy } from '../../activities/ports/mesh-port.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine, OnboardMachine } from '../../api/schemas/machine.ts';
 import { isVersion } from './bootstrap-plan.ts';
+import type { DecidableInput } from './plan-input.ts';
 import { fails, holds } from './verdicts.ts';
 import type { Verdict } from './verdicts.ts';
 
@@ -24,6 +25,13 @@ export interface Evidence {
 /** The address a machine registered with: as asked, else as stands in its files, else the one its files would be given. */
 export function registeredAddress({ addressing }: OnboardMachine, machine: MachineFacts): string {
   return addressing?.ip ?? machine.registeredAddress ?? machine.ownAddress;
+}
+
+/** Ports of the group, without a probe, on which nothing listens. */
+export function portsSilent({ cluster, request }: DecidableInput, machine: MachineFacts): readonly number[] {
+  const ports = cluster.workloadGroup?.spec.template?.ports ?? request.workload?.ports ?? {};
+  const listening = new Set(machine.listening.map(({ port }) => port));
+  return Object.values(ports).filter((port) => !listening.has(port));
 }
 
 export function describeMember({
@@ -85,7 +93,7 @@ function upToDate({ machine, revision, connected, awaitsRestart }: Evidence, nam
     ...awaitsRestart,
   ];
   if (what.length > 0) {
-    const message = `The proxy of ${name} runs ${running} without ${what.join(', ')}, changed since its start; run systemctl restart istio there`;
+    const message = `The proxy of ${name} runs ${running} without ${what.join(', ')}, changed since its start; POST .../restart-proxy takes it up without a failed request`;
     return fails('ProxyUpToDate', 'RestartRequired', message, 'Warning');
   }
   return running === revision.version

@@ -5,5 +5,9 @@ export const inspectedPaths: readonly string[] = [
   '/etc/certs/root-cert.pem',
   '/var/run/secrets/tokens/istio-token',
   '/etc/systemd/system/istio.service.d/meshlift.conf',
+  '/etc/systemd/system/meshlift-closed.service',
+  '/etc/systemd/system/multi-user.target.d/meshlift.conf',
   '/var/lib/meshlift/bin/capture',
+  '/var/lib/meshlift/exclude-ports',
+  '/var/lib/meshlift/enforce',
 ];

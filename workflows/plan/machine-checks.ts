@@ -1,12 +1,18 @@
 /** What must be true of a machine before it can join. */
 import { isVersion } from './bootstrap-plan.ts';
-import { fails, holds } from './verdicts.ts';
+import { msOf } from './instants.ts';
+import { isUntouched } from './plan-input.ts';
+import { fails, holds, unknown } from './verdicts.ts';
 import type { Check } from './verdicts.ts';
+import { minorsBehind } from './versions.ts';
 
 /** The package, its unpacked files and Envoy's logs of the first days. */
 const NEEDED_BYTES = 500 * 1024 * 1024;
-/** What Envoy and pilot-agent listen on. */
-const PROXY_PORTS = [15000, 15001, 15004, 15006, 15020, 15021, 15053, 15090];
+/** Certificates and tokens are valid from the moment they are made: a clock behind by more than a little refuses them. */
+const WARN_OFFSET_SECONDS = 10;
+const MOST_OFFSET_SECONDS = 60;
+/** Digest of an empty file: the package makes one for the mesh's configuration. */
+const NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const hostnameMatches: Check = ({ machine, request: { name } }) => {
   if (!machine) return undefined;
@@ -58,6 +64,23 @@ const systemdPresent: Check = ({ machine, request: { name } }) => {
     : fails('SystemdPresent', 'SystemdMissing', `${name} is not booted with systemd, which runs the proxy's unit`);
 };
 
+const clockWithinLimits: Check = ({ machine, request: { name } }) => {
+  if (!machine) return undefined;
+  const offset = Math.round((msOf(machine.machineTime) - msOf(machine.workerTime)) / 1000);
+  if (Number.isNaN(offset)) {
+    return unknown('ClockWithinLimits', 'ClockUnreadable', `${name} did not tell its time; see what date says there`);
+  }
+  const seconds = Math.abs(offset);
+  if (seconds <= WARN_OFFSET_SECONDS) return holds('ClockWithinLimits', `The clock of ${name} is within limits`);
+  const way = offset > 0 ? 'ahead of' : 'behind';
+  return fails(
+    'ClockWithinLimits',
+    'ClockOff',
+    `The clock of ${name} is ${seconds} s ${way} the worker's, and certificates and tokens are refused by a clock that is off; set it right there (timedatectl set-ntp true)`,
+    seconds > MOST_OFFSET_SECONDS ? 'Critical' : 'Warning',
+  );
+};
+
 const toolsPresent: Check = ({ machine, request: { name } }) => {
   if (!machine) return undefined;
   return machine.missingTools.length === 0
@@ -71,20 +94,6 @@ const diskSpace: Check = ({ machine, request: { name } }) => {
   return machine.freeBytes >= NEEDED_BYTES
     ? holds('DiskSpace', `${name} has ${freeMb} MB free`)
     : fails('DiskSpace', 'DiskTooFull', `${name} has ${freeMb} MB free, the proxy needs 500 MB; make room there`);
-};
-
-/** Judged only where no proxy of ours runs: a member's own proxy holds these ports. */
-const portsFree: Check = ({ machine, isMember, request: { name } }) => {
-  if (!machine || isMember || machine.journal.entries > 0) return undefined;
-  const taken = machine.listening.filter(({ port }) => PROXY_PORTS.includes(port));
-  const named = [...new Set(taken.map(({ port, process }) => (process ? `${port} (${process})` : String(port))))];
-  return named.length === 0
-    ? holds('PortsFree', `The proxy's ports are free on ${name}`)
-    : fails(
-        'PortsFree',
-        'PortsTaken',
-        `${name} already listens on ${named.join(', ')}, which the proxy needs; move these, or remove the proxy that was set up by hand`,
-      );
 };
 
 /** Another version would be replaced, and an undo could not put it back. */
@@ -101,16 +110,56 @@ const packageIsOurs: Check = ({ machine, cluster, request: { name } }) => {
       );
 };
 
-/** Rules of istio-iptables that Meshlift did not set belong to somebody's hand-made join. */
-const noForeignRedirect: Check = ({ machine, isMember, request: { name } }) => {
-  if (!machine || isMember || machine.journal.entries > 0) return undefined;
-  return machine.isCaptured
+/** What somebody joined to a mesh by hand has its own files and its own proxy; Meshlift takes none of them over. */
+const noForeignIstio: Check = (input) => {
+  const {
+    machine,
+    request: { name },
+  } = input;
+  if (!machine || !isUntouched(input)) return undefined;
+  const { files, unit, proxyProcesses } = machine;
+  const signs = [
+    ...files.filter(({ sha256 }) => sha256 !== NOTHING).map(({ path }) => path),
+    ...(unit.activeState === 'active' ? ['unit istio.service runs'] : []),
+    ...(proxyProcesses.includes('pilot-agent') ? ['a pilot-agent runs'] : []),
+  ];
+  if (signs.length > 0) {
+    return fails(
+      'NoForeignIstio',
+      'IstioOfOthers',
+      `${name} was joined to a mesh by other means (${signs.join(', ')}); take it out of there first: systemctl disable --now istio, then remove these files`,
+    );
+  }
+  return proxyProcesses.includes('envoy')
     ? fails(
-        'NoForeignRedirect',
-        'RedirectedByOthers',
-        `${name} has redirection rules of Istio that Meshlift did not set; remove them with pilot-agent istio-iptables --cleanup-only`,
+        'NoForeignIstio',
+        'EnvoyOfOthers',
+        `An Envoy that is not Meshlift's runs on ${name}; see that it uses neither the ports 15000 to 15090 nor redirection of its own`,
+        'Warning',
       )
-    : holds('NoForeignRedirect', `No redirection rules of others stand on ${name}`);
+    : holds('NoForeignIstio', `No Istio of others is on ${name}`);
+};
+
+/** Istio supports a proxy as old as its istiod or one minor version older, and none that is newer. */
+const revisionSupported: Check = (input) => {
+  const {
+    machine,
+    cluster,
+    request: { name },
+  } = input;
+  const version = cluster?.revision?.version;
+  const proxy = machine?.proxy.runningVersion ?? (isUntouched(input) ? undefined : machine?.installedVersion);
+  if (version === undefined || proxy === undefined) return undefined;
+  const behind = minorsBehind(proxy, version);
+  if (behind === undefined) return undefined;
+  if (behind === 0 || behind === 1)
+    return holds('RevisionSupported', `The proxy ${proxy} of ${name} suits istiod ${version}`);
+  return fails(
+    'RevisionSupported',
+    behind < 0 ? 'AheadOfControlPlane' : 'VersionBehind',
+    `${name} runs the proxy ${proxy}, which istiod ${version} does not support; it gets ${version} and takes it up with its next restart`,
+    'Warning',
+  );
 };
 
 /** What an operation that was cut off left behind is taken back with the next undo; a person should know. */
@@ -129,10 +178,11 @@ export const machineChecks: readonly Check[] = [
   hostnameResolves,
   osSupported,
   systemdPresent,
+  clockWithinLimits,
   toolsPresent,
   diskSpace,
   packageIsOurs,
-  portsFree,
-  noForeignRedirect,
+  revisionSupported,
+  noForeignIstio,
   noLeftovers,
 ];

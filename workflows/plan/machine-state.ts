@@ -1,12 +1,24 @@
 /** What a machine's entity remembers, and how it reads as the API's `Machine`. */
 import type { Condition } from '../../api/schemas/common.ts';
-import type { Host, Machine, MachinePhase, OnboardMachine, OperationSummary } from '../../api/schemas/machine.ts';
+import type {
+  Enforcement,
+  Host,
+  Machine,
+  MachinePhase,
+  OnboardMachine,
+  OperationSummary,
+} from '../../api/schemas/machine.ts';
+import type { MemberState, Operate } from '../messages.ts';
 
 /** An operation that was accepted and waits for its turn, or has it. */
 export type QueuedOperation = {
   readonly operationId: string;
   readonly bodyDigest: string;
-} & ({ readonly verb: 'onboard'; readonly body: OnboardMachine } | { readonly verb: 'offboard' });
+} & (
+  | { readonly verb: 'onboard'; readonly body: OnboardMachine }
+  | { readonly verb: 'offboard'; readonly force?: boolean }
+  | Operate
+);
 
 /** An Idempotency-Key that was seen, and the operation that answered it. */
 interface SeenKey {
@@ -23,7 +35,13 @@ export interface MachineState {
   /** Something of ours stands, or may stand, on the machine or in the cluster. */
   readonly isPresent: boolean;
   readonly desired?: OnboardMachine;
+  /** Of the body that was asked for; what a patch changed since is not in it. */
   readonly desiredDigest?: string;
+  /** Counts the patches of `desired`. */
+  readonly version: number;
+  readonly enforcement: Enforcement;
+  /** Out of load balancing by a drain, or because a way back found no evidence. */
+  readonly isDrained: boolean;
   /** The last fence used on the machine; absent until an operation has read the machine's journal. */
   readonly fence?: number;
   readonly conditions: readonly Condition[];
@@ -43,6 +61,9 @@ export const OPERATIONS_KEPT = 10;
 export const newMachine: MachineState = {
   phase: 'Onboarding',
   isPresent: false,
+  version: 1,
+  enforcement: 'observe',
+  isDrained: false,
   conditions: [],
   proxy: { connected: false, configAccepted: false },
   identity: {},
@@ -54,17 +75,32 @@ export const newMachine: MachineState = {
 /** The API's view; undefined before the first operation was accepted. */
 export function toMachine(namespace: string, name: string, state: MachineState): Machine | undefined {
   if (state.desired === undefined) return undefined;
+  const { workloadGroup, host, intent, restart, floor } = state.desired;
   return {
     namespace,
     name,
-    workloadGroup: state.desired.workloadGroup,
+    workloadGroup,
     phase: state.phase,
+    enforcement: state.enforcement,
+    ...(intent === undefined ? {} : { intent }),
+    ...(restart === undefined ? {} : { restart }),
+    ...(floor === undefined ? {} : { floor }),
     conditions: [...state.conditions],
     proxy: state.proxy,
     identity: state.identity,
-    host: state.desired.host,
+    host,
+    version: state.version,
     lastOperations: [...unfinished(state), ...state.lastOperations],
   };
+}
+
+/** In the mesh, whether or not it takes traffic now. */
+export function isMember({ phase }: Pick<MachineState, 'phase'>): boolean {
+  return phase === 'InMesh' || phase === 'Drained';
+}
+
+export function memberState({ enforcement, isDrained }: MachineState): MemberState {
+  return { isEnforced: enforcement === 'enforce', isDrained };
 }
 
 /** What waits for its turn, then what has it: newest first, as those that ended. */

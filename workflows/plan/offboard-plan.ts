@@ -20,8 +20,13 @@ export function planOffboard(machineName: string, cluster: ClusterFacts, machine
   return {
     stopsProxy: isOurs && (unit.activeState !== 'inactive' || unit.enabled || isCaptured || journal.deadManArmed),
     restores: isOurs,
-    objects: cluster.objects.filter(({ metadata }) => metadata.labels?.[MACHINE_LABEL] === machineName).map(refOf),
+    objects: objectsOfMachine(machineName, cluster),
   };
+}
+
+/** What stands in the cluster for one machine alone. */
+export function objectsOfMachine(machineName: string, cluster: ClusterFacts): ObjectRef[] {
+  return cluster.objects.filter(({ metadata }) => metadata.labels?.[MACHINE_LABEL] === machineName).map(refOf);
 }
 
 interface LastLook {
@@ -41,9 +46,18 @@ export function leftovers({ machineName, cluster, machine, registered, wasOurs }
     ...(journal.entries > 0 ? [`${journal.entries} changes in the machine's journal`] : []),
     ...(wasOurs && !isDown ? [`unit istio, which is ${unit.activeState}`] : []),
     ...(wasOurs && isCaptured ? ['redirection of its traffic'] : []),
+    ...clusterLeftovers(machineName, cluster, registered),
+  ];
+}
+
+/** The part of it that stands in the cluster. */
+export function clusterLeftovers(
+  machineName: string,
+  cluster: ClusterFacts,
+  registered: LastLook['registered'],
+): string[] {
+  return [
     ...(registered ? [`WorkloadEntry ${registered.name}`] : []),
-    ...planOffboard(machineName, cluster, machine).objects.map(
-      ({ kind, namespace, name }) => `${kind} ${namespace}/${name}`,
-    ),
+    ...objectsOfMachine(machineName, cluster).map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`),
   ];
 }

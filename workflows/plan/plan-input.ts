@@ -1,6 +1,6 @@
 /** Everything that is known before a machine's change is decided; what could not be read is there as a failure. */
 import type { RenderMachineResult } from '../../activities/cluster.ts';
-import type { ClusterFacts } from '../../activities/ports/cluster-port.ts';
+import type { ClusterFacts, FoundWorkloadEntry, KnownMachine } from '../../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 
@@ -17,11 +17,16 @@ export interface PlanInput {
   readonly cluster?: ClusterFacts;
   readonly machine?: MachineFacts;
   readonly rendered?: RenderMachineResult;
+  /** The WorkloadEntry of the group that stands at the machine's address already. */
+  readonly entry?: FoundWorkloadEntry;
+  /** Other machines, of any namespace, that are on the same host. */
+  readonly sharing?: readonly KnownMachine[];
   readonly failures: {
     readonly cluster?: FactFailure;
     readonly machine?: FactFailure;
     readonly render?: FactFailure;
     readonly package?: FactFailure;
+    readonly entry?: FactFailure;
   };
 }
 
@@ -34,3 +39,6 @@ export type DecidableInput = PlanInput &
 export function isDecidable(input: PlanInput): input is DecidableInput {
   return input.cluster?.revision !== undefined && input.machine !== undefined && input.rendered !== undefined;
 }
+
+/** Meshlift has written nothing on the machine yet, so what is there of Istio is of others. */
+export const isUntouched = ({ machine, isMember }: PlanInput): boolean => !isMember && machine?.journal.entries === 0;

@@ -1,7 +1,7 @@
 /** How a machine's state changes when one of its operations begins and when it ends. */
 import type { OperationOutcome } from '../messages.ts';
 import { keepTransitions } from './conditions.ts';
-import { newMachine, OPERATIONS_KEPT, pinHostKey } from './machine-state.ts';
+import { isMember, newMachine, OPERATIONS_KEPT, pinHostKey } from './machine-state.ts';
 import type { MachineState, QueuedOperation } from './machine-state.ts';
 
 /** Gives the turn to the operation that waits longest. */
@@ -9,6 +9,7 @@ export function beginNext(state: MachineState): MachineState {
   const [current, ...queue] = state.queue;
   if (current === undefined) return state;
   if (current.verb === 'offboard') return { ...state, current, queue, phase: 'Offboarding', before: state.phase };
+  if (current.verb !== 'onboard') return { ...state, current, queue };
   return {
     ...state,
     current,
@@ -24,13 +25,21 @@ export function outcomeOfLost(lost: QueuedOperation, machine: string, why: strin
   return failed(lost, machine, message, true);
 }
 
-/** An onboarding with another body was accepted behind an offboarding; where that did not succeed, it cannot be done. */
+/**
+ * What was accepted behind an operation that then ended otherwise: an onboarding with another body after an offboarding that did
+ * not succeed, a verb on a machine that did not become a member.
+ */
 export function refuseOther(
   state: MachineState,
   current: QueuedOperation,
   machine: string,
 ): OperationOutcome | undefined {
-  if (current.verb === 'offboard' || current.bodyDigest === state.desiredDigest) return undefined;
+  if (current.verb === 'offboard') return undefined;
+  if (current.verb !== 'onboard') {
+    if (isMember(state)) return undefined;
+    return failed(current, machine, `Nothing was touched: ${machine} is ${state.phase}, not in the mesh`, false);
+  }
+  if (current.bodyDigest === state.desiredDigest) return undefined;
   const message = `Nothing was touched: ${machine} is still there with another specification, as the DELETE before did not succeed; DELETE it again, then onboard it anew`;
   return failed(current, machine, message, false);
 }
@@ -64,10 +73,13 @@ export function applyOutcome(state: MachineState, outcome: OperationOutcome, end
     ...(operation.message === undefined ? {} : { message: operation.message }),
   };
   const isPresent = isPresentAfter(state, outcome);
+  const isDrained = isPresent && (outcome.isDrained ?? state.isDrained);
   return {
     ...rest,
     isPresent,
-    phase: phaseAfter({ ...state, isPresent }, outcome, before),
+    isDrained,
+    enforcement: isPresent ? (outcome.enforcement ?? state.enforcement) : newMachine.enforcement,
+    phase: phaseAfter({ ...state, isPresent, isDrained }, outcome, before),
     ...(rest.desired
       ? { desired: { ...rest.desired, host: pinHostKey(rest.desired.host, outcome.pinnedHostKey) } }
       : {}),
@@ -80,10 +92,11 @@ export function applyOutcome(state: MachineState, outcome: OperationOutcome, end
   };
 }
 
-/** What stays keeps what was known of it beside what the operation found: an unsuccessful one looks at less. */
+/** What stays keeps what was known of it beside what the operation found: an unsuccessful one, or a drain, looks at less. */
 function conditionsAfter(state: MachineState, { machine, operation }: OperationOutcome, isPresent: boolean) {
   const found = keepTransitions(state.conditions, machine?.conditions ?? operation.conditions);
-  if (!isPresent || operation.phase === 'Succeeded') return found;
+  const looksAtAll = operation.phase === 'Succeeded' && operation.verb !== 'drain';
+  if (!isPresent || looksAtAll) return found;
   return [...found, ...state.conditions.filter(({ type }) => !found.some((condition) => condition.type === type))];
 }
 
@@ -91,6 +104,7 @@ function conditionsAfter(state: MachineState, { machine, operation }: OperationO
 function isPresentAfter(state: MachineState, { operation, leftBehind }: OperationOutcome): boolean {
   const isDone = operation.phase === 'Succeeded';
   if (operation.verb === 'offboard') return !isDone && (state.isPresent || leftBehind);
+  if (operation.verb !== 'onboard') return state.isPresent;
   return isDone || state.isPresent || leftBehind;
 }
 
@@ -99,9 +113,12 @@ function phaseAfter(
   { operation: { verb, phase }, leftBehind }: OperationOutcome,
   before: MachineState['phase'] | undefined,
 ): MachineState['phase'] {
-  if (phase === 'Succeeded') return verb === 'onboard' ? 'InMesh' : 'Offboarded';
-  // An offboarding that touched nothing, or was undone, leaves the machine what it was.
-  if (verb === 'offboard') return leftBehind ? 'Failed' : (before ?? 'Failed');
-  // A repeat that failed on a member leaves it the member it was.
-  return state.isPresent && state.phase === 'InMesh' ? 'InMesh' : 'Failed';
+  const memberPhase = state.isDrained ? 'Drained' : 'InMesh';
+  if (verb === 'offboard') {
+    // An offboarding that touched nothing, or was undone, leaves the machine what it was.
+    return phase === 'Succeeded' ? 'Offboarded' : leftBehind ? 'Failed' : (before ?? 'Failed');
+  }
+  // What fails on a member leaves it the member it was.
+  if (verb !== 'onboard') return isMember(state) ? memberPhase : state.phase;
+  return phase === 'Succeeded' || (state.isPresent && isMember(state)) ? memberPhase : 'Failed';
 }

@@ -22,3 +22,12 @@ export function fails(type: string, reason: string, message: string, category: C
 export function unknown(type: string, reason: string, message: string, category: Category = 'Critical'): Verdict {
   return { type, status: 'Unknown', category, reason, message };
 }
+
+/** More than these are counted, not named. */
+const MOST_NAMED = 8;
+
+/** Values for a message: the first of them by name. */
+export function listed(values: readonly string[]): string {
+  const rest = values.length - MOST_NAMED;
+  return rest > 0 ? `${values.slice(0, MOST_NAMED).join(', ')} and ${rest} more` : values.join(', ');
+}
