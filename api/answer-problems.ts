@@ -1,5 +1,7 @@
 /** Turns whatever goes wrong in a request into one problem body; the log gets the rest, never a body or a value of it. */
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { faultsOf } from './faults.ts';
 import { problem, problemOfTemporal, ProblemError } from './problems.ts';
@@ -12,7 +14,20 @@ const problemOfFastifyCode: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media-type-unsupported',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
   FST_ERR_BAD_URL: 'route-not-found',
+  // Of a method that no call has.
+  FST_ERR_ROUTE_MISSING_CONTENT_TYPE: 'route-not-found',
 };
+
+/** Answers on the bare connection what Node could not read as a request. */
+export function answerUnread(error: ConnectionError, socket: Socket): void {
+  if (!socket.writable) return;
+  const { status, body } = problem(error.code === 'HPE_HEADER_OVERFLOW' ? 'headers-too-large' : 'malformed-http');
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status} ${body.title}\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
+}
 
 export function answerProblems(app: Pick<FastifyInstance, 'setErrorHandler' | 'setNotFoundHandler'>): void {
   app.setErrorHandler((error: FastifyError | Error, request, reply) => answer(asProblem(error), request, reply));
@@ -35,13 +50,14 @@ function asProblem(error: FastifyError | Error): ProblemError {
 }
 
 function answer(found: ProblemError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const told = { problem: found.problemType, status: found.status, cause: messageOf(found.cause) };
   if (found.problemType === 'internal') request.log.error({ err: found.cause }, 'request failed');
-  else
-    request.log.info(
-      { problem: found.problemType, status: found.status, cause: messageOf(found.cause) },
-      'request refused',
-    );
-  if (found.retryAfterS !== undefined) reply.header('retry-after', String(found.retryAfterS));
+  else if (found.status >= 500) request.log.warn(told, 'request not answered');
+  else request.log.info(told, 'request refused');
+  if (found.status === 401) reply.header('www-authenticate', 'Bearer');
+  // The rate limit knows better when it ends.
+  if (found.retryAfterS !== undefined && !reply.hasHeader('retry-after'))
+    reply.header('retry-after', String(found.retryAfterS));
   return reply.code(found.status).header('x-request-id', request.id).type('application/problem+json').send(found.body);
 }
 

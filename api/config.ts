@@ -1,11 +1,23 @@
 /** What the API process is told by its environment, checked once at start with every fault reported together. */
+import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
+import { createSecureContext } from 'node:tls';
 
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { ConnectionOptions } from '@temporalio/client';
 
 export interface ApiConfig {
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: { readonly host: string; readonly port: number; readonly isLoopback: boolean };
+  /** Whether the cluster is asked who may do what. */
+  readonly auth: 'cluster' | 'off';
+  /** Certificate and key in PEM; absent: plain HTTP, on loopback alone. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly limits: {
+    /** Of one caller. */
+    readonly requestsPerMinute: number;
+    /** Open at once, streams included; others are closed at once. */
+    readonly connections: number;
+  };
   readonly temporal: {
     readonly connection: Pick<ConnectionOptions, 'address' | 'tls' | 'apiKey' | 'metadata'>;
     readonly namespace: string;
@@ -31,19 +43,36 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const DEFAULT_LISTEN = '127.0.0.1:8080';
 const DEFAULT_TEMPORAL_NAMESPACE = 'meshlift';
+const DEFAULT_REQUESTS_PER_MINUTE = 12_000;
+const DEFAULT_CONNECTIONS = 1_000;
 
 /**
- * Reads `MESHLIFT_LISTEN`, `MESHLIFT_AUTH`, `MESHLIFT_TEMPORAL_UI` and Temporal's own variables and profile file.
+ * Reads `MESHLIFT_LISTEN`, `MESHLIFT_AUTH` (`cluster`), `MESHLIFT_TLS_CERT` and `MESHLIFT_TLS_KEY`, `MESHLIFT_RATE_LIMIT` (12000),
+ * `MESHLIFT_CONNECTIONS` (1000), `MESHLIFT_TEMPORAL_UI` and Temporal's own variables and profile file.
  * Throws `ConfigError`.
  */
 export function readApiConfig(environment: Environment): ApiConfig {
   const faults: string[] = [];
   const listen = parseListen(environment['MESHLIFT_LISTEN'] ?? DEFAULT_LISTEN, faults);
   const uiUrl = parseUiUrl(environment['MESHLIFT_TEMPORAL_UI'], faults);
-  checkAuth(environment['MESHLIFT_AUTH'], faults);
+  const auth = parseAuth(environment['MESHLIFT_AUTH'] ?? 'cluster', faults);
+  const tls = readTls(environment['MESHLIFT_TLS_CERT'], environment['MESHLIFT_TLS_KEY'], faults);
+  const limits = {
+    requestsPerMinute: parseLimit(environment, 'MESHLIFT_RATE_LIMIT', DEFAULT_REQUESTS_PER_MINUTE, faults),
+    connections: parseLimit(environment, 'MESHLIFT_CONNECTIONS', DEFAULT_CONNECTIONS, faults),
+  };
+  if (listen?.isLoopback === false) {
+    checkDoors(environment, auth, faults);
+  }
   const temporal = readTemporal(environment, faults);
   if (listen === undefined || temporal === undefined || faults.length > 0) throw new ConfigError(faults);
-  return Object.freeze({ listen, temporal: { ...temporal, ...(uiUrl === undefined ? {} : { uiUrl }) } });
+  return Object.freeze({
+    listen,
+    auth,
+    ...(tls === undefined ? {} : { tls }),
+    limits,
+    temporal: { ...temporal, ...(uiUrl === undefined ? {} : { uiUrl }) },
+  });
 }
 
 function parseListen(text: string, faults: string[]): ApiConfig['listen'] | undefined {
@@ -54,24 +83,64 @@ function parseListen(text: string, faults: string[]): ApiConfig['listen'] | unde
     faults.push(`MESHLIFT_LISTEN='${text}' is not host:port; write for example ${DEFAULT_LISTEN}`);
     return undefined;
   }
-  if (!isLoopback(host)) {
-    faults.push(
-      `MESHLIFT_LISTEN='${text}' is not a loopback address. The API has no authentication yet, so it listens on loopback only; ` +
-        `use ${DEFAULT_LISTEN} and reach it from elsewhere through ssh -L`,
-    );
-    return undefined;
-  }
-  return { host, port };
+  return { host, port, isLoopback: isLoopback(host) };
 }
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
-function checkAuth(value: string | undefined, faults: string[]): void {
-  if (value === undefined || value === 'off') return;
-  faults.push(`MESHLIFT_AUTH='${value}' is not known; only 'off' is there, which needs a loopback MESHLIFT_LISTEN`);
+function parseAuth(value: string, faults: string[]): ApiConfig['auth'] {
+  if (value === 'cluster' || value === 'off') return value;
+  faults.push(
+    `MESHLIFT_AUTH='${value}' is not known; set it to cluster, or to off where nobody else reaches the loopback port`,
+  );
+  return 'cluster';
 }
+
+/** Beyond loopback a token must not be readable on the way, and nobody comes in without one. */
+function checkDoors(environment: Environment, auth: ApiConfig['auth'], faults: string[]): void {
+  const where = `MESHLIFT_LISTEN='${environment['MESHLIFT_LISTEN'] ?? ''}' is not a loopback address`;
+  if (auth === 'off') faults.push(`${where}, so MESHLIFT_AUTH may not be off; leave it out, or use ${DEFAULT_LISTEN}`);
+  if (environment['MESHLIFT_TLS_CERT'] === undefined && environment['MESHLIFT_TLS_KEY'] === undefined) {
+    faults.push(`${where}, so MESHLIFT_TLS_CERT and MESHLIFT_TLS_KEY must name a certificate and its key`);
+  }
+}
+
+function readTls(certFile: string | undefined, keyFile: string | undefined, faults: string[]): ApiConfig['tls'] {
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  const cert = readPem('MESHLIFT_TLS_CERT', certFile, faults);
+  const key = readPem('MESHLIFT_TLS_KEY', keyFile, faults);
+  if (cert === undefined || key === undefined) return undefined;
+  try {
+    createSecureContext({ cert, key });
+    return { cert, key };
+  } catch (error) {
+    faults.push(
+      `MESHLIFT_TLS_CERT='${certFile ?? ''}' and MESHLIFT_TLS_KEY='${keyFile ?? ''}' are no certificate and key that belong together: ${reasonOf(error)}`,
+    );
+    return undefined;
+  }
+}
+
+function readPem(name: string, file: string | undefined, faults: string[]): string | undefined {
+  try {
+    if (file !== undefined) return readFileSync(file, 'utf8');
+    faults.push(`${name} is not set; certificate and key go together`);
+  } catch (error) {
+    faults.push(`${name}='${file ?? ''}' cannot be read: ${reasonOf(error)}`);
+  }
+  return undefined;
+}
+
+function parseLimit(environment: Environment, name: string, fallback: number, faults: string[]): number {
+  const value = environment[name];
+  if (value === undefined) return fallback;
+  if (!/^[1-9][0-9]{0,8}$/.test(value)) faults.push(`${name}='${value}' is not a whole number from 1`);
+  return Number(value);
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function parseUiUrl(value: string | undefined, faults: string[]): string | undefined {
   if (value === undefined || value === '') return undefined;

@@ -2,7 +2,15 @@
 import { QueryNotRegisteredError, WithStartWorkflowOperation } from '@temporalio/client';
 import { defineSearchAttributeKey, WorkflowNotFoundError } from '@temporalio/common';
 
-import type { Accepted, MachineInput, OffboardRequest, OnboardRequest } from '../workflows/messages.ts';
+import type {
+  Accepted,
+  MachineInput,
+  OffboardRequest,
+  OnboardRequest,
+  Operate,
+  OperateRequest,
+  PatchRequest,
+} from '../workflows/messages.ts';
 import { latestRunIds, wasRunAsked } from './latest-runs.ts';
 import { operationRequest } from './operation-request.ts';
 import { problem } from './problems.ts';
@@ -51,16 +59,66 @@ export async function onboardMachine(
   return accepted(temporal, operationId, 'onboard', target);
 }
 
+interface OffboardCall {
+  /** Take away the cluster's side alone, of a machine that does not answer any more. */
+  readonly force: boolean;
+  readonly idempotencyKey: string | undefined;
+}
+
 /** Asks the running entity to offboard; a machine without one is not found. */
-export async function offboardMachine(temporal: Temporal, target: Target, idempotencyKey?: string): Promise<Operation> {
-  const request = operationRequest({ verb: 'offboard', ...target, body: null, idempotencyKey });
+export function offboardMachine(temporal: Temporal, target: Target, call: OffboardCall): Promise<Operation> {
+  const { force, idempotencyKey } = call;
+  const body = force ? { force } : null;
+  const request = operationRequest({ verb: 'offboard', ...target, body, idempotencyKey });
+  return askMember(temporal, target, 'offboard', { ...request, ...(force ? { force } : {}) });
+}
+
+/** Asks the running entity for a verb; a machine without one is not found. */
+export function operateMachine(
+  temporal: Temporal,
+  target: Target,
+  operate: Operate,
+  idempotencyKey?: string,
+): Promise<Operation> {
+  const { verb, body } = operate;
+  return askMember(temporal, target, 'operate', {
+    ...operationRequest({ verb, ...target, body, idempotencyKey }),
+    ...operate,
+  });
+}
+
+/** The update that the verb comes with, on the entity that is there: unlike an onboarding, it never starts one. */
+async function askMember(
+  temporal: Temporal,
+  target: Target,
+  update: 'offboard' | 'operate',
+  request: OffboardRequest | OperateRequest,
+): Promise<Operation> {
+  const { operationId } = await askEntity<Accepted>(temporal, target, update, request.operationId, request);
+  return accepted(temporal, operationId, 'verb' in request ? request.verb : 'offboard', target);
+}
+
+/** Changes what is desired of a machine beside its specification; answers with the machine. */
+export function patchMachine(temporal: Temporal, target: Target, request: PatchRequest): Promise<Machine> {
+  return askEntity<Machine>(temporal, target, 'patch', undefined, request);
+}
+
+function askEntity<Result>(
+  temporal: Temporal,
+  target: Target,
+  update: string,
+  updateId: string | undefined,
+  request: OffboardRequest | OperateRequest | PatchRequest,
+): Promise<Result> {
   const entity = temporal.client.workflow.getHandle(entityId(target));
-  const { operationId } = await orNotFound(target, () =>
+  return orNotFound(target, () =>
     temporal.inTime(() =>
-      entity.executeUpdate<Accepted, [OffboardRequest]>('offboard', { updateId: request.operationId, args: [request] }),
+      entity.executeUpdate<Result, [typeof request]>(update, {
+        args: [request],
+        ...(updateId === undefined ? {} : { updateId }),
+      }),
     ),
   );
-  return accepted(temporal, operationId, 'offboard', target);
 }
 
 /**
@@ -89,17 +147,21 @@ async function latestEntity({ client }: Temporal, target: Target) {
   return { handle, status: (await handle.describe()).status.name };
 }
 
-async function orNotFound<Result>({ namespace, name }: Target, call: () => Promise<Result>): Promise<Result> {
+async function orNotFound<Result>(target: Target, call: () => Promise<Result>): Promise<Result> {
   try {
     return await call();
   } catch (error) {
     // An entity that was started and asked nothing yet refuses the query: there is no machine.
     if (!(error instanceof WorkflowNotFoundError || error instanceof QueryNotRegisteredError)) throw error;
-    throw problem('machine-not-found', {
-      detail: `Machine ${namespace}/${name} is not known, or has left the mesh; GET /v1/machines?namespace=${namespace} lists those that are`,
-      cause: error,
-    });
+    throw notFound(target, error);
   }
+}
+
+export function notFound({ namespace, name }: Target, cause?: unknown) {
+  return problem('machine-not-found', {
+    detail: `Machine ${namespace}/${name} is not known, or has left the mesh; GET /v1/machines?namespace=${namespace} lists those that are`,
+    cause,
+  });
 }
 
 /** The same for the first request and for every repeat of it; the operation itself says how far it is. */

@@ -21,6 +21,11 @@ export async function serveOpenApi(app: FastifyInstance, version: string): Promi
         description: 'Makes virtual and bare-metal machines full members of an Istio mesh.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', description: 'A token of the cluster for the audience meshlift' },
+        },
+      },
       tags: [
         { name: 'machines', description: 'Machines under management' },
         { name: 'operations', description: 'What runs, or ran, on them' },
@@ -54,7 +59,8 @@ function nameSchemas(document: Json): Json {
     return { $ref: `#/components/schemas/${name}` };
   });
   const schemas = Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { ...(visited as JsonObject), components: { schemas } };
+  const { components } = visited as JsonObject;
+  return { ...(visited as JsonObject), components: { ...(components as JsonObject), schemas } };
 }
 
 function rename(document: Json, from: string, to: string): Json {

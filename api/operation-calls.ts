@@ -2,18 +2,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/common';
+import { defineSearchAttributeKey, WorkflowNotFoundError } from '@temporalio/common';
 import { decodeTime } from 'ulid';
 
-import { operationOfMachine } from './operation-of-machine.ts';
-import { problem } from './problems.ts';
-import { verbOfWorkflow } from './rows.ts';
+import type { Target } from './machine-calls.ts';
+import { operationOfMachine, possibleTargets } from './operation-of-machine.ts';
+import { problem, ProblemError } from './problems.ts';
+import { endPhases, verbOf } from './rows.ts';
 import type { Operation } from './schemas/operation.ts';
 import type { Temporal } from './temporal.ts';
 
 /** The machine's entity starts an accepted operation a moment after it has answered. */
 const STARTS_WITHIN_MS = 3_000;
 const LOOK_AGAIN_MS = 100;
+const namespaceKey = defineSearchAttributeKey('MeshliftNamespace', 'KEYWORD');
 
 interface Found {
   readonly handle: WorkflowHandle;
@@ -24,24 +26,36 @@ interface Found {
  * A running operation is asked; an ended one left its last word in its memo and needs no worker, while Temporal keeps it;
  * one that waits for its turn is known to its machine.
  */
-export async function readOperation(temporal: Temporal, id: string): Promise<Operation> {
+export function readOperation(temporal: Temporal, id: string): Promise<Operation> {
+  return temporal.inTime(() => lookUp(temporal, id));
+}
+
+async function lookUp(temporal: Temporal, id: string): Promise<Operation> {
   const found = await findOperation(temporal, id);
   if (!('handle' in found)) return found;
   const { handle, description } = found;
   const lastWord = description.memo?.['operation'];
   const isEnded = description.status.name !== 'RUNNING';
-  const operation =
-    isEnded && lastWord !== undefined
-      ? (lastWord as Operation)
-      : await temporal.inTime(() => handle.query<Operation>('operation'));
+  const told = isEnded && lastWord !== undefined ? (lastWord as Operation) : await handle.query<Operation>('operation');
+  const operation = isEnded && !endPhases.includes(told.phase) ? endedFromOutside(told) : told;
   return { ...operation, ...temporal.workflowUrl(id) };
+}
+
+/** It was ended by hand, in the middle: its own last word says that it runs. */
+function endedFromOutside({ id, ...told }: Operation): Operation {
+  const message = `Operation ${id} was ended from outside Meshlift; what it did until then stands`;
+  return { id, ...told, phase: 'Failed', message };
 }
 
 /**
  * Asks the operation to stop and undo what it did; this needs no worker, the undoing does. The operation says in its memo
  * from when on there is nothing to stop; one that says nothing can be stopped while it runs.
  */
-export async function cancelOperation(temporal: Temporal, id: string): Promise<void> {
+export function cancelOperation(temporal: Temporal, id: string): Promise<void> {
+  return temporal.inTime(() => cancel(temporal, id));
+}
+
+async function cancel(temporal: Temporal, id: string): Promise<void> {
   const found = await findOperation(temporal, id);
   if (!('handle' in found)) {
     throw problem('operation-not-running', {
@@ -49,35 +63,56 @@ export async function cancelOperation(temporal: Temporal, id: string): Promise<v
     });
   }
   const { handle, description } = found;
-  if (description.status.name !== 'RUNNING') {
-    throw problem('operation-not-running', {
-      detail: `Operation ${id} has ended already; GET /v1/operations/${id} says how`,
-    });
-  }
+  if (description.status.name !== 'RUNNING') throw ended(id);
   if (description.memo?.['isCancellable'] === false) {
     throw problem('operation-not-cancellable', {
       detail:
-        verbOfWorkflow[description.type] === 'offboard'
+        description.type === 'offboardMachine'
           ? `Operation ${id} cannot be stopped any more: it is being undone, or has stopped the machine's proxy and only goes forward; GET /v1/operations/${id} says how far it is`
           : `Operation ${id} cannot be stopped any more: what it did is being undone, or it is at its end; GET /v1/operations/${id} says how far it is`,
     });
   }
-  await temporal.inTime(() => handle.cancel());
+  try {
+    await handle.cancel();
+  } catch (error) {
+    // It ended since it was looked up.
+    throw error instanceof WorkflowNotFoundError ? ended(id, error) : error;
+  }
+}
+
+function ended(id: string, cause?: unknown) {
+  const detail = `Operation ${id} has ended already; GET /v1/operations/${id} says how`;
+  return problem('operation-not-running', { detail, cause });
+}
+
+/** Whose operation it is, whether or not it runs; undefined where there is none. */
+export function targetOfOperation(temporal: Temporal, id: string): Promise<Target | undefined> {
+  return temporal.inTime(async () => {
+    try {
+      const found = await findOperation(temporal, id);
+      if (!('handle' in found)) return found.target;
+      const told = found.description.typedSearchAttributes.get(namespaceKey);
+      return possibleTargets(id).find(({ namespace }) => namespace === told);
+    } catch (error) {
+      if (error instanceof ProblemError && error.problemType === 'operation-not-found') return undefined;
+      throw error;
+    }
+  });
 }
 
 async function findOperation(temporal: Temporal, id: string): Promise<Found | Operation> {
   const handle = temporal.client.workflow.getHandle(id);
   for (;;) {
     try {
-      const description = await temporal.inTime(() => handle.describe());
-      if (verbOfWorkflow[description.type] === undefined) throw notFound(id);
+      const description = await handle.describe();
+      if (verbOf({ workflowType: description.type, workflowId: id }) === undefined) throw operationNotFound(id);
       return { handle, description };
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
       const known = await operationOfMachine(temporal, id);
       const isOld = ageMs(id) > STARTS_WITHIN_MS;
       if (known !== undefined && (known.phase !== 'Running' || isOld)) return known;
-      if (isOld) throw notFound(id, error);
+      if (isOld) throw operationNotFound(id, error);
     }
     await delay(LOOK_AGAIN_MS);
   }
@@ -90,7 +125,7 @@ function ageMs(id: string): number {
   return age < 0 ? Infinity : age;
 }
 
-function notFound(id: string, cause?: unknown) {
+export function operationNotFound(id: string, cause?: unknown): ProblemError {
   return problem('operation-not-found', {
     detail: `There is no operation ${id}, or it ended longer ago than Temporal keeps it; GET /v1/operations lists those that are`,
     cause,

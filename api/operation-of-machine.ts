@@ -1,14 +1,16 @@
 /** What a machine's entity says of an operation that has no workflow: it waits for its turn, or ended longer ago than Temporal keeps it. */
-import { readMachine } from './machine-calls.ts';
+import { readMachine, type Target } from './machine-calls.ts';
 import { ProblemError } from './problems.ts';
-import type { Operation, OperationPhase } from './schemas/operation.ts';
+import { verbsOfWorkflow } from './rows.ts';
+import type { Operation, OperationPhase, Verb } from './schemas/operation.ts';
 import type { Temporal } from './temporal.ts';
 
+const verbs = Object.values(verbsOfWorkflow).flat();
+
 export async function operationOfMachine(temporal: Temporal, id: string): Promise<Operation | undefined> {
-  const parsed = /^(onboard|offboard)-(.+)-[0-9A-HJKMNP-TV-Z]{26}$/.exec(id);
-  const [, verb, target = ''] = parsed ?? [];
-  if (verb !== 'onboard' && verb !== 'offboard') return undefined;
-  for (const { namespace, name } of possibleTargets(target)) {
+  const verb = verbIn(id);
+  if (verb === undefined) return undefined;
+  for (const { namespace, name } of possibleTargets(id)) {
     const machine = await orUndefined(() => readMachine(temporal, { namespace, name }));
     const summary = machine?.lastOperations.find((operation) => operation.id === id);
     if (summary === undefined) continue;
@@ -27,17 +29,21 @@ export async function operationOfMachine(temporal: Temporal, id: string): Promis
   return undefined;
 }
 
+function verbIn(id: string): Verb | undefined {
+  return verbs.find((verb) => id.startsWith(`${verb}-`));
+}
+
 /** Namespace and name may both hold hyphens: every split is possible, one of them is a machine that knows the id. */
-function possibleTargets(target: string): { namespace: string; name: string }[] {
-  const parts = target.split('-');
+export function possibleTargets(id: string): readonly Target[] {
+  const [, target = ''] = /^(.+)-[0-9A-HJKMNP-TV-Z]{26}$/.exec(id) ?? [];
+  const parts = target.slice((verbIn(id) ?? target).length + 1).split('-');
   return parts
     .slice(1)
-    .map((_, index) => ({
-      namespace: parts.slice(0, index + 1).join('-'),
-      name: parts.slice(index + 1).join('-'),
-    }))
-    .filter(({ namespace, name }) => namespace !== '' && name !== '');
+    .map((_, index) => ({ namespace: parts.slice(0, index + 1).join('-'), name: parts.slice(index + 1).join('-') }))
+    .filter(({ namespace, name }) => isLabel(namespace) && isLabel(name));
 }
+
+const isLabel = (text: string): boolean => text !== '' && text.length <= 63;
 
 async function orUndefined<Result>(call: () => Promise<Result>): Promise<Result | undefined> {
   try {

@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 
 import {
   isGrpcServiceError,
+  QueryNotRegisteredError,
   WorkflowFailedError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -28,17 +29,39 @@ const problems = {
   'machine-not-found': { status: 404, detail: 'Meshlift knows no such machine; GET /v1/machines lists those it knows' },
   'operation-not-found': { status: 404, detail: 'There is no such operation; GET /v1/operations lists them' },
   'machine-exists': { status: 409, detail: 'The machine is in the mesh already, onboarded by a different request' },
+  'machine-not-in-mesh': {
+    status: 409,
+    detail: 'The machine is known but not in the mesh; onboard it again or DELETE it',
+  },
   'machine-busy': { status: 409, detail: 'Another operation runs on this machine; wait for it or cancel it' },
   'operation-not-running': { status: 409, detail: 'The operation does not run; there is nothing to cancel' },
   'operation-not-cancellable': {
     status: 409,
     detail: 'The operation undoes what it did already, or has come to where it only goes forward; wait for its end',
   },
+  'version-differs': {
+    status: 412,
+    detail: 'The machine has changed since the version that If-Match names; GET it again, then repeat with its ETag',
+  },
+  'malformed-http': { status: 400, detail: 'What was sent is no HTTP request' },
+  'headers-too-large': {
+    status: 431,
+    detail: 'Address and headers together are larger than those of any valid request',
+  },
   'body-too-large': { status: 413, detail: 'The body is larger than any valid request' },
   'media-type-unsupported': { status: 415, detail: 'Only application/json is read' },
+  unauthenticated: {
+    status: 401,
+    detail: 'Send Authorization: Bearer with a token that the cluster takes for the audience meshlift',
+  },
+  forbidden: { status: 403, detail: 'The RBAC of the cluster does not allow this' },
   'cross-site': {
     status: 403,
     detail: 'The request comes from a web page of another site, or names a host that is not loopback',
+  },
+  'restart-window-missing': {
+    status: 422,
+    detail: "Windows are not there yet: use restart 'manual' or 'now', or leave it out",
   },
   'idempotency-key-reused': {
     status: 422,
@@ -57,6 +80,11 @@ const problems = {
     status: 503,
     detail:
       'No worker answered in time. Start `meshlift worker`, then repeat the request: with the same Idempotency-Key nothing is done twice',
+    retryAfterS: 5,
+  },
+  'access-unavailable': {
+    status: 503,
+    detail: 'The cluster that says who may do what does not answer; nothing was done. Repeat the request',
     retryAfterS: 5,
   },
   'temporal-unavailable': {
@@ -82,6 +110,8 @@ export type ProblemType = keyof typeof problems;
 const refusals: Readonly<Record<string, ProblemType>> = {
   MachineExists: 'machine-exists',
   MachineNotFound: 'machine-not-found',
+  MachineNotInMesh: 'machine-not-in-mesh',
+  VersionDiffers: 'version-differs',
   MachineBusy: 'machine-busy',
   IdempotencyKeyReused: 'idempotency-key-reused',
 };
@@ -128,34 +158,45 @@ export function problem(type: ProblemType, extras: Extras & { cause?: unknown } 
 /** What an error of the Temporal client means for the caller; undefined where it is none of its errors. */
 export function problemOfTemporal(error: unknown): ProblemError | undefined {
   if (error instanceof WorkflowUpdateFailedError || error instanceof WorkflowFailedError)
-    return problemOfRefusal(error);
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return problem('no-worker', { cause: error });
+    return problemOfFailure(error);
+  // A worker that is stopping, or of another version, answers a query with its refusal: the next one knows it.
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || error instanceof QueryNotRegisteredError)
+    return problem('no-worker', { cause: error });
   if (error instanceof NamespaceNotFoundError) return problem('namespace-unprepared', { cause: error });
   const grpc = isGrpcServiceError(error)
     ? error
     : error instanceof Error && isGrpcServiceError(error.cause)
       ? error.cause
       : undefined;
-  const type = grpc === undefined ? undefined : problemOfGrpcCode[grpc.code];
-  return type === undefined ? undefined : problem(type, { cause: error });
+  if (grpc === undefined) return undefined;
+  return problem(problemOfGrpcCode[grpc.code] ?? 'temporal-unavailable', { cause: error });
 }
 
-function problemOfRefusal(error: WorkflowUpdateFailedError | WorkflowFailedError): ProblemError {
+function problemOfFailure(error: WorkflowUpdateFailedError | WorkflowFailedError): ProblemError {
   const failure = error.cause;
   if (failure instanceof TimeoutFailure) return problem('plan-timed-out', { cause: error });
   // The API itself ends a plan that no worker takes.
   if (failure instanceof TerminatedFailure) return problem('no-worker', { cause: error });
-  const type = failure instanceof ApplicationFailure && failure.type ? refusals[failure.type] : undefined;
-  if (type === undefined) return problem('internal', { cause: error });
-  return problem(type, { detail: failure?.message ?? problems[type].detail, cause: error });
+  const type = failure instanceof ApplicationFailure ? failure.type : undefined;
+  // The entity ended between taking the request and answering it; the next one has another.
+  if (type === 'AcceptedUpdateCompletedWorkflow') return problem('temporal-unavailable', { cause: error });
+  return problemOfRefusal(type, failure?.message, error);
 }
 
-/** gRPC status codes as Temporal uses them. */
+/** What a refusal of an entity is called here. */
+export function problemOfRefusal(failureType?: string | null, message?: string, cause?: unknown): ProblemError {
+  const type = failureType ? refusals[failureType] : undefined;
+  if (type === undefined)
+    return problem('internal', { cause: cause ?? new Error(`refused with ${failureType}: ${message}`) });
+  return problem(type, { detail: message ?? problems[type].detail, cause });
+}
+
+/** gRPC status codes as Temporal uses them; any other (a call cut off, an error inside) says only that it did not do its part. */
 const problemOfGrpcCode: Readonly<Record<number, ProblemType>> = {
+  1: 'no-worker', // CANCELLED: the server's end of a call whose time was over, should it come before the client's own
   3: 'namespace-unprepared', // INVALID_ARGUMENT: a search attribute is not registered; the API's own arguments are checked
   4: 'no-worker', // DEADLINE_EXCEEDED
   5: 'namespace-unprepared', // NOT_FOUND of a namespace; a workflow that is missing has its own error class
   8: 'too-many-requests', // RESOURCE_EXHAUSTED
   9: 'no-worker', // FAILED_PRECONDITION: no poller on the task queue
-  14: 'temporal-unavailable', // UNAVAILABLE
 };

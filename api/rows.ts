@@ -1,17 +1,32 @@
 /** Rows of the lists, read from what the visibility store says of a run. Pure. */
 import { wasAsked } from './latest-runs.ts';
 import type { MachinePhase, MachineRow } from './schemas/machine.ts';
-import type { Operation, OperationPhase, OperationRow } from './schemas/operation.ts';
+import type { OperationPhase, OperationRow, Verb } from './schemas/operation.ts';
 import type { ListedRun } from './visibility.ts';
 
-/** Workflow types of operations, and the verb of each. */
-export const verbOfWorkflow: Readonly<Record<string, Operation['verb']>> = {
-  onboardMachine: 'onboard',
-  offboardMachine: 'offboard',
+/** Workflow types of operations, and the verbs of each. */
+export const verbsOfWorkflow: Readonly<Record<string, readonly Verb[]>> = {
+  onboardMachine: ['onboard'],
+  offboardMachine: ['offboard'],
+  enforceMachine: ['enforce'],
+  drainMachine: ['drain', 'undrain'],
+  restartMachine: ['restart-proxy'],
 };
 
-const machinePhases: readonly MachinePhase[] = ['Onboarding', 'InMesh', 'Offboarding', 'Offboarded', 'Failed'];
-const endPhases: readonly OperationPhase[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'];
+/** Undefined for a workflow that is no operation; its id begins with the verb. */
+export function verbOf({ workflowType, workflowId }: Pick<ListedRun, 'workflowType' | 'workflowId'>): Verb | undefined {
+  return verbsOfWorkflow[workflowType]?.find((verb) => workflowId.startsWith(`${verb}-`));
+}
+
+const machinePhases: readonly MachinePhase[] = [
+  'Onboarding',
+  'InMesh',
+  'Drained',
+  'Offboarding',
+  'Offboarded',
+  'Failed',
+];
+export const endPhases: readonly OperationPhase[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'];
 const operationPhases: readonly OperationPhase[] = ['Pending', 'Running', 'Waiting', ...endPhases];
 
 /** An entity that ended and was asked nothing is no machine: its first request was refused or lost. */
@@ -45,7 +60,7 @@ function machinePhaseOf(run: ListedRun): MachinePhase | undefined {
 
 /** Undefined for a run that is no operation. */
 export function operationRow(run: ListedRun): Omit<OperationRow, 'workflowUrl'> | undefined {
-  const verb = verbOfWorkflow[run.workflowType];
+  const verb = verbOf(run);
   const namespace = textOf(run, 'MeshliftNamespace');
   if (verb === undefined || namespace === undefined) return undefined;
   return {

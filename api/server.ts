@@ -1,4 +1,7 @@
-/** The process `meshlift api`: reads its configuration, listens, and stops in order. */
+/** The process `meshlift api`: reads its configuration, joins the adapter for access to its port, listens, and stops in order. */
+import { KubeConfig } from '@kubernetes/client-node';
+
+import { KubernetesAccess } from '../activities/adapters/kubernetes-access.ts';
 import { buildApp } from './app.ts';
 import { readApiConfig } from './config.ts';
 import { connectTemporal } from './temporal.ts';
@@ -7,12 +10,14 @@ import { connectTemporal } from './temporal.ts';
 export async function runApi(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
   const config = readApiConfig(environment);
   const temporal = connectTemporal(config.temporal);
-  const app = await buildApp({ temporal, logger: { level: 'info' } });
+  const access = config.auth === 'off' ? 'off' : accessByCluster();
+  const app = await buildApp({ temporal, access, config, logger: { level: 'info' } });
   try {
-    const url = await app.listen(config.listen);
+    const { host, port } = config.listen;
+    const url = await app.listen({ host, port });
     const { connection, namespace } = config.temporal;
     app.log.info(
-      { url, docs: `${url}/docs`, temporal: connection.address ?? 'localhost:7233', namespace, auth: 'off' },
+      { url, docs: `${url}/docs`, temporal: connection.address ?? 'localhost:7233', namespace, auth: config.auth },
       'meshlift api listens',
     );
     const signal = await stopSignal();
@@ -21,6 +26,13 @@ export async function runApi(environment: Readonly<Record<string, string | undef
     await app.close();
     await temporal.close();
   }
+}
+
+/** The cluster comes from the kubeconfig chain: KUBECONFIG, the home directory, or the pod's own account. */
+function accessByCluster(): KubernetesAccess {
+  const kubeConfig = new KubeConfig();
+  kubeConfig.loadFromDefault();
+  return new KubernetesAccess(kubeConfig);
 }
 
 function stopSignal(): Promise<string> {

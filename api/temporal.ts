@@ -1,8 +1,11 @@
 /** The API's one way to Temporal: connects on first use, gives up in time, and says why nothing answered. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import {
   Client,
   Connection,
   defaultGrpcRetryOptions,
+  isGrpcCancelledError,
   isGrpcDeadlineError,
   makeGrpcRetryInterceptor,
 } from '@temporalio/client';
@@ -10,14 +13,17 @@ import {
 import type { ApiConfig } from './config.ts';
 import { problem } from './problems.ts';
 
-/** A caller learns within 5 s that no worker answers; this leaves time to find out why. */
-const ANSWER_WITHIN_MS = 4_000;
-const PROBE_WITHIN_MS = 700;
+/** A caller learns within 5 s that no worker answers; this leaves time to find out why, also where both machines are busy. */
+const ANSWER_WITHIN_MS = 3_200;
+const PROBE_WITHIN_MS = 1_000;
 
 export interface Temporal {
   readonly client: Client;
   readonly namespace: string;
-  /** Runs calls under the answer deadline; a deadline that passes becomes `no-worker` or `temporal-unavailable`. */
+  /**
+   * Runs calls under the answer deadline, or under what is left of the one they are run in; a deadline that passes becomes
+   * `no-worker` or `temporal-unavailable`.
+   */
   inTime<Result>(calls: () => Promise<Result>, withinMs?: number): Promise<Result>;
   /** Resolves when Temporal answers and the namespace exists. */
   ping(): Promise<void>;
@@ -29,6 +35,7 @@ export interface Temporal {
 export function connectTemporal({ connection: settings, namespace, uiUrl }: ApiConfig['temporal']): Temporal {
   const connection = Connection.lazy({ ...settings, interceptors: [makeGrpcRetryInterceptor(retryQuickly())] });
   const client = new Client({ connection, namespace });
+  const deadlines = new AsyncLocalStorage<number>();
 
   const ping = async (): Promise<void> => {
     await client.withDeadline(Date.now() + PROBE_WITHIN_MS, () =>
@@ -41,10 +48,11 @@ export function connectTemporal({ connection: settings, namespace, uiUrl }: ApiC
     namespace,
     ping,
     async inTime(calls, withinMs = ANSWER_WITHIN_MS) {
+      const deadline = Math.min(deadlines.getStore() ?? Infinity, Date.now() + withinMs);
       try {
-        return await client.withDeadline(Date.now() + withinMs, calls);
+        return await deadlines.run(deadline, () => client.withDeadline(deadline, calls));
       } catch (error) {
-        if (!isGrpcDeadlineError(error)) throw error;
+        if (!isOutOfTime(error)) throw error;
         const isReachable = await ping().then(
           () => true,
           () => false,
@@ -58,6 +66,11 @@ export function connectTemporal({ connection: settings, namespace, uiUrl }: ApiC
     },
     close: () => connection.close(),
   };
+}
+
+/** Of the two clocks that run, the server's may be first: its end of the call then reaches the client as CANCELLED. */
+function isOutOfTime(error: unknown): boolean {
+  return isGrpcDeadlineError(error) || isGrpcCancelledError(error);
 }
 
 /** The client's retries last longer than a caller should wait; being told to slow down is the caller's to know (429). */

@@ -29,9 +29,13 @@ export interface Page {
   readonly nextPageToken?: string;
 }
 
+/** Namespaces of which a caller may see what is in them. */
+export type Visible = 'all' | readonly string[];
+
 export interface PageRequest {
   /** Visibility query; every value in it has passed a schema that allows no quote. */
   readonly query: string;
+  readonly visible: Visible;
   readonly pageSize: number;
   readonly pageToken: string | undefined;
 }
@@ -58,7 +62,8 @@ const statuses = [
 type RunStatus = (typeof statuses)[number];
 
 export async function listLatestRuns(client: Client, namespace: string, request: PageRequest): Promise<Page> {
-  const query = `${request.query} AND ExecutionStatus != 'ContinuedAsNew'`;
+  if (request.visible.length === 0) return { runs: [] };
+  const query = `${request.query}${inNamespaces(request.visible)} AND ExecutionStatus != 'ContinuedAsNew'`;
   const answer = await page(client, { namespace, query, pageSize: request.pageSize }, request.pageToken);
   const runs = answer.executions.map(listedRun);
   const superseded = await findSuperseded(client, runs);
@@ -66,6 +71,11 @@ export async function listLatestRuns(client: Client, namespace: string, request:
     runs: runs.filter((run) => !superseded.has(run.runId)),
     ...(answer.nextPageToken.length > 0 ? { nextPageToken: encodePageToken(answer.nextPageToken, query) } : {}),
   };
+}
+
+/** Names of namespaces hold no quote. */
+function inNamespaces(visible: Visible): string {
+  return visible === 'all' ? '' : ` AND MeshliftNamespace IN (${visible.map((name) => `'${name}'`).join(', ')})`;
 }
 
 async function page(client: Client, list: { namespace: string; query: string; pageSize: number }, pageToken?: string) {

@@ -3,7 +3,7 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 
 import { cancelOperation, readOperation } from '../operation-calls.ts';
 import { refuseBody } from '../refuse-body.ts';
-import { operationRow, verbOfWorkflow } from '../rows.ts';
+import { operationRow, verbsOfWorkflow } from '../rows.ts';
 import { Operation, OperationList } from '../schemas/operation.ts';
 import { NoQuery, OperationListQuery, OperationParams } from '../schemas/requests.ts';
 import { CancelAccepted, withProblems } from '../schemas/responses.ts';
@@ -12,7 +12,7 @@ import { listLatestRuns } from '../visibility.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
 const tags = ['operations'];
-const workflowTypes = Object.keys(verbOfWorkflow)
+const workflowTypes = Object.keys(verbsOfWorkflow)
   .map((type) => `'${type}'`)
   .join(', ');
 
@@ -28,11 +28,11 @@ export const operationRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal 
         response: withProblems({ 200: OperationList }, [400, 429, 503]),
       },
     },
-    async ({ query: { namespace, pageSize = DEFAULT_PAGE_SIZE, pageToken } }) => {
+    async ({ query: { namespace, pageSize = DEFAULT_PAGE_SIZE, pageToken }, visible }) => {
       const inNamespace = namespace === undefined ? '' : ` AND MeshliftNamespace = '${namespace}'`;
       const query = `WorkflowType IN (${workflowTypes})${inNamespace}`;
       const { runs, nextPageToken } = await temporal.inTime(() =>
-        listLatestRuns(temporal.client, temporal.namespace, { query, pageSize, pageToken }),
+        listLatestRuns(temporal.client, temporal.namespace, { query, visible, pageSize, pageToken }),
       );
       const operations = runs.flatMap((run) => {
         const row = operationRow(run);

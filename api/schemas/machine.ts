@@ -43,7 +43,10 @@ const Probe = Type.Union([
     closed,
   ),
   Type.Object(
-    { exec: Type.Object({ command: Type.Array(Type.String(), { minItems: 1 }) }, closed), ...probeTiming },
+    {
+      exec: Type.Object({ command: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }) }, closed),
+      ...probeTiming,
+    },
     closed,
   ),
   Type.Object(
@@ -115,6 +118,33 @@ const Addressing = Type.Object(
   closed,
 );
 
+/** Whether the workload is to move into Kubernetes, and until when, or stays on its machine for good. */
+export const Intent = Type.Union([
+  Type.Object(
+    {
+      kind: Type.Literal('temporary'),
+      until: Type.Optional(
+        Type.String({ format: 'date-time', description: 'Past it the advisory TemporaryOverdue says so' }),
+      ),
+    },
+    closed,
+  ),
+  Type.Object({ kind: Type.Literal('longTerm') }, closed),
+]);
+export type Intent = Type.Static<typeof Intent>;
+
+/** When Meshlift may restart the proxy by itself: only when asked (default), at once, or in a window. */
+const Restart = Type.Union([Type.Literal('manual'), Type.Literal('now'), Type.Literal('window')], {
+  description: "Default manual. 'window' is not there yet and answered with 422",
+});
+
+const Floor = Type.Integer({
+  minimum: 0,
+  maximum: 1000,
+  description:
+    'Endpoints that each Service of the machine keeps while it drains; default 1, the highest of its machines counts',
+});
+
 /** Body of `POST /v1/machines` and input of the onboarding. */
 export const OnboardMachine = Type.Object(
   {
@@ -125,14 +155,74 @@ export const OnboardMachine = Type.Object(
     host: Host,
     addressing: Type.Optional(Addressing),
     revision: Type.Optional(Revision),
+    restart: Type.Optional(Restart),
+    floor: Type.Optional(Floor),
+    intent: Type.Optional(Intent),
   },
   { ...closed, $id: 'OnboardMachine' },
 );
 export type OnboardMachine = Type.Static<typeof OnboardMachine>;
 
+/** Body of `PATCH`: what may change of a machine without onboarding it anew; at least one field. */
+export const PatchMachine = Type.Object(
+  {
+    restart: Type.Optional(Restart),
+    floor: Type.Optional(Floor),
+    intent: Type.Optional(Intent),
+    host: Type.Optional(Host),
+  },
+  { ...closed, $id: 'PatchMachine', minProperties: 1 },
+);
+export type PatchMachine = Type.Static<typeof PatchMachine>;
+
+/** How a machine's isolation stands: announced only, or held against everybody. */
+export const Enforcement = Type.Union([Type.Literal('observe'), Type.Literal('enforce')]);
+export type Enforcement = Type.Static<typeof Enforcement>;
+
+/** Body of `POST .../enforce`. */
+export const EnforceMachine = Type.Object(
+  {
+    mode: Enforcement,
+    allowPlaintextCallers: Type.Optional(
+      Type.Boolean({ description: 'true: callers outside the mesh that are connected now are cut; default false' }),
+    ),
+  },
+  { ...closed, $id: 'EnforceMachine' },
+);
+export type EnforceMachine = Type.Static<typeof EnforceMachine>;
+
+const drainFields = {
+  allowDisruption: Type.Optional(
+    Type.Boolean({ description: 'true: go on where a Service falls below its floor, e.g. with its only endpoint' }),
+  ),
+  allowUnproven: Type.Optional(
+    Type.Boolean({ description: 'true: go on without proof that every client has let go; recorded. Default false' }),
+  ),
+  deadlineSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 3600,
+      description: 'How long to wait for a lease, for proof and for requests to end, each; default 60',
+    }),
+  ),
+};
+
+/** Body of `POST .../drain`. */
+export const DrainMachine = Type.Object(drainFields, { ...closed, $id: 'DrainMachine' });
+export type DrainMachine = Type.Static<typeof DrainMachine>;
+
+/** Body of `POST .../undrain`. */
+export const UndrainMachine = Type.Object({}, { ...closed, $id: 'UndrainMachine' });
+export type UndrainMachine = Type.Static<typeof UndrainMachine>;
+
+/** Body of `POST .../restart-proxy`: a drain, a restart of the proxy, and the way back. */
+export const RestartProxy = Type.Object(drainFields, { ...closed, $id: 'RestartProxy' });
+export type RestartProxy = Type.Static<typeof RestartProxy>;
+
 export const MachinePhase = Type.Union([
   Type.Literal('Onboarding'),
   Type.Literal('InMesh'),
+  Type.Literal('Drained'),
   Type.Literal('Offboarding'),
   Type.Literal('Offboarded'),
   Type.Literal('Failed'),
@@ -186,6 +276,10 @@ export const Machine = Type.Object(
     name: Type.String(),
     workloadGroup: Type.String(),
     phase: MachinePhase,
+    enforcement: Enforcement,
+    intent: Type.Optional(Intent),
+    restart: Type.Optional(Restart),
+    floor: Type.Optional(Floor),
     conditions: Type.Array(Condition),
     proxy: Type.Object(
       {
@@ -208,6 +302,7 @@ export const Machine = Type.Object(
       closed,
     ),
     host: Host,
+    version: Type.Integer({ description: 'Counts what a PATCH can change; the ETag' }),
     lastOperations: Type.Array(OperationSummary),
   },
   { ...closed, $id: 'Machine', description: 'One machine, as its entity knows it' },

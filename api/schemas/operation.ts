@@ -37,17 +37,76 @@ export const OperationStep = Type.Object(
 );
 export type OperationStep = Type.Static<typeof OperationStep>;
 
+export const Verb = Type.Union([
+  Type.Literal('onboard'),
+  Type.Literal('offboard'),
+  Type.Literal('enforce'),
+  Type.Literal('drain'),
+  Type.Literal('undrain'),
+  Type.Literal('restart-proxy'),
+]);
+export type Verb = Type.Static<typeof Verb>;
+
+/** What a drain saw and cost; a field is absent until it is known. */
+export const DrainReport = Type.Object(
+  {
+    disrupts: Type.Optional(
+      Type.Array(Type.String(), { description: 'Services that fall below their floor by it, as was allowed' }),
+    ),
+    unproven: Type.Optional(
+      Type.Array(Type.String(), { description: 'What could not be proven, where that was allowed' }),
+    ),
+    connectionsLeft: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Requests and connections that went on at the deadline of a drain' }),
+    ),
+    connectionsCut: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Requests and connections that were cut at the deadline, as a stop followed',
+      }),
+    ),
+    outboundFailed: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Calls by the machine that its new proxy saw fail; those without a proxy are not seen',
+      }),
+    ),
+    proxyDownSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+    gap: Type.Optional(
+      Type.Object(
+        {
+          predictedSeconds: Type.Object({ least: Type.Integer(), most: Type.Integer() }, closed),
+          measuredSeconds: Type.Optional(Type.Number()),
+        },
+        {
+          ...closed,
+          description: 'How long a Service is without an endpoint, from the label to its end on every istiod',
+        },
+      ),
+    ),
+  },
+  closed,
+);
+export type DrainReport = Type.Static<typeof DrainReport>;
+
 export const Operation = Type.Object(
   {
     id: Type.String(),
-    verb: Type.Union([Type.Literal('onboard'), Type.Literal('offboard')]),
+    verb: Verb,
     target: Type.Object({ namespace: Type.String(), name: Type.String() }, closed),
     phase: OperationPhase,
+    revision: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Counts the changes of an operation that has started; the id of its events',
+      }),
+    ),
     steps: Type.Array(OperationStep),
     conditions: Type.Array(Condition),
     waitingFor: Type.Optional(Type.String({ description: 'What the operation waits for, on which object' })),
     next: Type.Optional(Type.String({ description: 'What happens next, or what a person should do' })),
     message: Type.Optional(Type.String()),
+    drain: Type.Optional(DrainReport),
     workflowUrl: Type.Optional(Type.String()),
   },
   { ...closed, $id: 'Operation', description: 'One run of a verb on a target' },

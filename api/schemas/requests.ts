@@ -18,6 +18,15 @@ export const IdempotencyHeaders = Type.Object({
   ),
 });
 
+export const LastEventHeaders = Type.Object({
+  'last-event-id': Type.Optional(
+    Type.String({
+      pattern: '^[0-9]{1,15}$',
+      description: 'Id of the last event that was seen; only what is newer is sent',
+    }),
+  ),
+});
+
 const page = {
   pageSize: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 500, description: 'Default 100; a page may hold fewer' }),
@@ -27,12 +36,34 @@ const page = {
   ),
 };
 
-export const OnboardQuery = Type.Object(
-  { validateOnly: Type.Optional(Type.Boolean({ description: 'true: answer with the Plan, touch nothing' })) },
+const validateOnly = Type.Optional(Type.Boolean({ description: 'true: answer with the Plan, touch nothing' }));
+
+/** For calls that start an operation. */
+export const VerbQuery = Type.Object({ validateOnly }, closed);
+
+export const OffboardQuery = Type.Object(
+  {
+    validateOnly,
+    force: Type.Optional(
+      Type.Boolean({
+        description:
+          'true: take away the cluster side alone, of a machine that does not answer any more; what is on it stays there',
+      }),
+    ),
+  },
   closed,
 );
 
-/** For calls that take no query: an unknown one, e.g. validateOnly where it is not there, must not be ignored. */
+export const IfMatchHeaders = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({
+      pattern: '^(\\*|"[0-9]{1,15}")$',
+      description: 'The ETag of the machine that the change was made for: 412 where it has changed since. Absent: any',
+    }),
+  ),
+});
+
+/** For calls that take no query: an unknown one must not be ignored. */
 export const NoQuery = Type.Object({}, closed);
 
 export const MachineListQuery = Type.Object(
