@@ -1,0 +1,35 @@
+/**
+ * One process for both sides: the product's worker, whose activities never answer, since it is the API that is measured, and a worker
+ * of the bare workflows. Arguments: Temporal's address and namespace, a folder for the product's workflow bundle.
+ */
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+
+import { createActivities, type Ports } from '../../activities/index.ts';
+import { createWorker } from '../../worker/worker.ts';
+import { bareQueue } from './bare.ts';
+
+const [address = '', namespace = '', workflowCache = ''] = process.argv.slice(2);
+const logger = new DefaultLogger('ERROR');
+Runtime.install({ logger });
+const connection = await NativeConnection.connect({ address });
+
+const silent = new Proxy({}, { get: () => () => new Promise(() => undefined) });
+const ports = { cluster: silent, host: silent, mesh: silent, packages: silent } as unknown as Ports;
+const settings = {
+  temporal: { connection: { address }, namespace },
+  hostConcurrency: 50,
+  cachedWorkflows: 2_000,
+  workflowCache,
+};
+const product = await createWorker(connection, settings, createActivities(ports));
+const workflowsPath = new URL('workflow.ts', import.meta.url).pathname;
+const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
+const bare = await Worker.create({
+  connection,
+  namespace,
+  taskQueue: bareQueue,
+  workflowBundle,
+  maxCachedWorkflows: 2_000,
+});
+process.stdout.write('polls\n');
+await Promise.all([product.run(), bare.run()]);
