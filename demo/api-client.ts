@@ -52,16 +52,6 @@ export class Api {
     return await this.#read(`/v1/machines/${namespace}/${name}`);
   }
 
-  /** The machine once its entity has heard of the end of what was asked: it is told by a signal, a moment after that end. */
-  async settled(namespace: string, name: string): Promise<Machine> {
-    let known = await this.machine(namespace, name);
-    await eventually(`machine ${namespace}/${name} has heard of the end of its operation`, async () => {
-      known = await this.machine(namespace, name);
-      return known.phase !== 'Onboarding' && known.phase !== 'Offboarding';
-    });
-    return known;
-  }
-
   /** Waits for the operation's end, however it ends; tells each step that has ended once. */
   async finished(
     id: string,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Api } from './api-client.ts';
+import { applyHostPolicies } from './host-policy.ts';
 import { type MeshliftProcess, startProcess } from './meshlift-process.ts';
 import { type DemoMachine, onboardAll, startTraffic } from './onboarding.ts';
 import { addMachine, bringUp, isUp, sandboxEnv, takeDown } from './sandbox-client.ts';
@@ -48,6 +49,8 @@ async function addMachines(): Promise<DemoMachine[]> {
 async function mainJob(): Promise<Summary> {
   const machines = await addMachines();
   const env = await sandboxEnv();
+  say('HostPolicy: the namespaces shop and bank may claim the machines of the sandbox');
+  await applyHostPolicies();
   say('Meshlift: starting its worker and its API');
   meshlift.push(await startProcess('worker', env.exports, join(scratch, 'worker.log')));
   meshlift.push(await startProcess('api', env.exports, join(scratch, 'api.log')));

@@ -31,7 +31,7 @@ export async function onboardAll(
       for (const { status, category, reason, message } of ended.conditions) {
         if (status !== 'True') sayOf(`${category} ${reason}: ${message}`);
       }
-      const known = await api.settled(machine.namespace, machine.name);
+      const known = await api.machine(machine.namespace, machine.name);
       return {
         namespace: machine.namespace,
         name: machine.name,
