@@ -9,11 +9,13 @@ const layer = (displayName, testMatch, extra = {}) => ({
   ...extra,
 });
 
-/** The layers: `pure` needs nothing but data, `platform` the shared sandbox, `lifecycle` a machine without one. */
+/** The layers: `pure` needs nothing but data, `platform`, `audit` and `matrix` the shared sandbox, `lifecycle` a machine without one. */
 export default {
   projects: [
-    layer('pure', ['{plan,render,schemas,api,sandbox}/**/*.test.ts']),
+    layer('pure', ['{plan,render,schemas,api,cli,sandbox}/**/*.test.ts']),
     layer('platform', ['{activities,workflows,replay,e2e,docs}/**/*.test.ts']),
+    layer('audit', ['audit/**/*.test.ts']),
+    layer('matrix', ['matrix/**/*.test.ts']),
     layer('lifecycle', ['lifecycle/**/*.test.ts']),
   ],
 };

@@ -1,7 +1,7 @@
 /**
- * Runs the suite: `node test/run.ts [pure | lifecycle] [jest arguments]`. For the platform's layer the sandbox comes up first,
- * shared by every test of the run, and goes down after it, unless it was up before; the tests of up and down themselves come
- * last. The last line is `N passed, N failed`.
+ * Runs the suite: `node test/run.ts [pure | lifecycle | matrix] [jest arguments]`. For the platform's layer the sandbox comes up
+ * first, shared by every test of the run, and goes down after it, unless it was up before; what was granted is compared with what
+ * they used; the tests of up and down themselves come last. The matrix, which takes long, is no part of the suite. The last line is `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -51,27 +51,40 @@ function runJest(args: readonly string[]): { status: number; report: JestReport 
 
 type Ran = ReturnType<typeof runJest>;
 
-/** The pure layer and the platform's, against the sandbox that is up, or one that is brought up for them. */
-function runPlatform(args: readonly string[], wasUp: boolean): Ran {
-  if (!wasUp && sandbox('up') !== 0) return { status: 1, report: undefined };
+/** Against the sandbox that is up, or one that is brought up for this run. */
+function runWithSandbox(wasUp: boolean, ...runs: readonly (readonly string[])[]): Ran[] {
+  if (!wasUp && sandbox('up') !== 0) return [{ status: 1, report: undefined }];
   try {
-    return runJest(['--maxWorkers', '2', ...args, '--selectProjects', 'pure', 'platform']);
+    return runs.map(runJest);
   } finally {
     if (!wasUp) sandbox('down');
   }
 }
+
+/** The pure layer and the platform's. */
+const platform = (args: readonly string[]): string[] => [
+  ...['--maxWorkers', '2'],
+  ...args,
+  ...['--selectProjects', 'pure', 'platform'],
+];
+
+/** Once everything has run: it compares what was granted with what was used. */
+const audit = ['--runInBand', '--selectProjects', 'audit'];
+
+/** One file after another: each takes the whole machine. */
+const matrix = (args: readonly string[]): string[] => ['--runInBand', ...args, '--selectProjects', 'matrix'];
 
 const runLifecycle = (args: readonly string[]): Ran =>
   runJest(['--runInBand', ...args, '--selectProjects', 'lifecycle']);
 
 function runAll(): Ran[] {
   const wasUp = sandbox('status') === 0;
-  const platform = runPlatform([], wasUp);
-  if (!wasUp) return [platform, runLifecycle([])];
+  const ran = runWithSandbox(wasUp, platform([]), audit);
+  if (!wasUp) return [...ran, runLifecycle([])];
   process.stderr.write(
     'The sandbox was up before and stays up: the tests of up and down (npm test -- lifecycle) did not run\n',
   );
-  return [platform];
+  return ran;
 }
 
 function run([layer, ...rest]: readonly string[]): Ran[] {
@@ -82,8 +95,10 @@ function run([layer, ...rest]: readonly string[]): Ran[] {
       return [runJest([...rest, '--selectProjects', 'pure'])];
     case 'lifecycle':
       return [runLifecycle(rest)];
+    case 'matrix':
+      return runWithSandbox(sandbox('status') === 0, matrix(rest));
     default:
-      return [runPlatform([layer, ...rest], sandbox('status') === 0)];
+      return runWithSandbox(sandbox('status') === 0, platform([layer, ...rest]));
   }
 }
 

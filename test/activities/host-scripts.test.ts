@@ -1,5 +1,6 @@
 /** The parts of the machine's scripts that need no machine, under every shell that may be its sh. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -12,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -238,6 +240,66 @@ export PATH STATE RUN MESHLIFT_TRIES\n${readScript('undo')}`,
       expect(await choose('on')).toBe('nft-nft\n');
       rmSync(at('etc/iptables'));
       expect(await choose('status')).toBe('nft-nft\n');
+    });
+
+    test('connections count once a caller, and say their direction', async () => {
+      const listening = ['State Q S Local Peer', 'LISTEN 0 128 *:8080 *:*', 'LISTEN 0 128 [::]:22 [::]:*'];
+      const established = [
+        'Q S Local Peer Process',
+        '0 0 10.0.0.5:8080 10.0.0.9:40001 users:(("app",pid=1,fd=3))',
+        '0 0 [::ffff:10.0.0.5]:8080 [::ffff:10.0.0.9]:40002 users:(("app",pid=1,fd=4))',
+        '0 0 [2001:db8::5]:8080 [2001:db8::9]:40003',
+        '0 0 10.0.0.5:50123 10.0.0.7:5432 users:(("app",pid=1,fd=5))',
+        '0 0 127.0.0.1:8080 127.0.0.1:40004',
+        '0 0 10.0.0.5:8080 10.0.0.5:40005',
+      ];
+      put('listening', `${listening.join('\n')}\n`);
+      put('established', `${established.join('\n')}\n`);
+      tool('ss', `case "$1" in -ltn) cat ${quote(at('listening'))} ;; *) cat ${quote(at('established'))} ;; esac`);
+      expect((await withTools(['common', 'network'], 'inspect_connections')).split('\n')).toEqual([
+        'connection\tin 10.0.0.5:8080 10.0.0.9 app',
+        'connection\tin [2001:db8::5]:8080 2001:db8::9 ',
+        'connection\tout 10.0.0.5 10.0.0.7:5432 app',
+        '',
+      ]);
+    });
+
+    test('rules of others that redirect are told apart from those of Istio', async () => {
+      const rules = [
+        '*nat',
+        '-A PREROUTING -p tcp -j ISTIO_INBOUND',
+        '-A ISTIO_OUTPUT -j REDIRECT',
+        '-A OUTPUT -j DNAT',
+      ];
+      put('rules', `${rules.join('\n')}\n`);
+      expect(await withTools(['common', 'network'], `redirect_rules <${quote(at('rules'))}`)).toBe(
+        'redirection\t-A PREROUTING -p tcp -j ISTIO_INBOUND\nredirect\t-A OUTPUT -j DNAT\n',
+      );
+    });
+
+    test('a server that speaks first is told apart from one that waits, and a target that answers from one that does not', async () => {
+      // A look that has seen enough leaves at once.
+      const ignore = (): void => undefined;
+      const greets = createServer((socket) => socket.on('error', ignore).end('220 ready\r\n'));
+      const waits = createServer((socket) => socket.on('error', ignore).on('data', ignore));
+      const ports = await Promise.all(
+        [greets, waits].map(async (server) => {
+          await once(server.listen(0, '127.0.0.1'), 'listening');
+          return (server.address() as AddressInfo).port;
+        }),
+      );
+      const [greeting = 0, waiting = 0] = ports;
+      const lines = [22, greeting, waiting].map(
+        (port) => `LISTEN 0 128 0.0.0.0:${port} *:* users:((${port === 22 ? '"sshd"' : '"app"'}))`,
+      );
+      put('listening', `${['header', ...lines, `LISTEN 0 128 127.0.0.1:1 *:*`].join('\n')}\n`);
+      tool('ss', `cat ${quote(at('listening'))}`);
+      tool('bash', 'exec /bin/bash "$@"');
+      const said = await withTools(['common', 'network'], `probe yes '127.0.0.1:${waiting} 127.0.0.1:1'`);
+      for (const server of [greets, waits]) server.close();
+      expect(said.trim().split('\n').sort()).toEqual(
+        [`serverFirst\t${greeting}`, `target\t127.0.0.1:${waiting} reached`, 'target\t127.0.0.1:1 refused'].sort(),
+      );
     });
 
     test('confirmation and dead man never both win', async () => {

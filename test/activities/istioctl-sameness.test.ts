@@ -1,4 +1,5 @@
-/** The rendered files beside those of the real istioctl, for the demo's group and for one with everything that istioctl merges. */
+/** The rendered files beside those of the real istioctl: the demo's group, and groups and meshes with everything that istioctl reads. */
+import { lookup } from 'node:dns/promises';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,90 +16,70 @@ import { sandboxEnv } from '../../demo/sandbox-client.ts';
 import {
   clusterEnvWithDifferences,
   type Differences,
+  hostsWithDifferences,
+  listedDifferences,
   meshConfigWithDifferences,
+  shownDifferences,
 } from '../support/istioctl-differences.ts';
 import { testNamespace, type TestNamespace } from '../support/namespaces.ts';
 import { command } from '../support/sandbox.ts';
+import { groups, type Mesh, meshes, type SamenessGroup } from '../support/sameness-groups.ts';
 
-const istioNamespace = 'istio-system';
 const address = '10.245.0.77';
 const sshdPorts = [22, 2222];
 
-/** What a mesh's owner may write in a revision's ConfigMap: every kind of field that the round trip through protobuf touches. */
-const richMeshConfig = `
-trustDomain: example.org
-defaultConfig:
-  concurrency: 0
-  statusPort: 15120
-  drain_duration: 1m30s
-  terminationDrainDuration: 1500ms
-  interceptionMode: REDIRECT
-  meshId: mesh-1
-  holdApplicationUntilProxyStarts: false
-  extraStatTags: [one, two]
-  configPath: ""
-  gatewayTopology: {numTrustedProxies: 2}
-  proxyStatsMatcher: {inclusionPrefixes: [a, b], inclusionRegexps: []}
-  tracing:
-    sampling: 0.001
-    zipkin: {address: "zipkin.istio-system:9411"}
-    customTags: {env: {literal: {value: "on"}}}
-  image: {imageType: distroless}
-  proxyMetadata:
-    FROM_MESH: mesh
-    FROM_OBJECT: mesh
-    NUMBER_LIKE: "0123"
-    BOOL_LIKE: "yes"
-    LONG: "${'words that go on '.repeat(12)}end"
-    QUOTES: it's "quoted" \\ here
-    LINES: "a\\nb\\n"
-    ISTIO_META_DNS_CAPTURE: "false"
-`;
-const richGroup = (name: string, namespace: string): object => ({
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'WorkloadGroup',
-  metadata: {
-    name,
-    namespace,
-    annotations: { 'proxy.istio.io/config': 'proxyMetadata: {FROM_OBJECT: object, FROM_TEMPLATE: object}' },
-  },
-  spec: {
-    metadata: {
-      labels: { 'app.kubernetes.io/name': 'rich', team: 'a_b', version: 'v1' },
-      annotations: {
-        'proxy.istio.io/config': 'tracing: {zipkin: {address: "other:9411"}}\nproxyMetadata: {FROM_TEMPLATE: template}',
-      },
-    },
-    template: { labels: { version: 'v2' }, serviceAccount: 'default', network: 'vm-net', weight: 3 },
-    probe: {
-      initialDelaySeconds: 0,
-      failureThreshold: 3,
-      httpGet: { port: 8080, path: '/x y', httpHeaders: [{ name: 'a', value: 'b' }] },
-    },
-  },
-});
+jest.setTimeout(120_000);
 
-jest.setTimeout(60_000);
-
+let kubeConfig: KubeConfig;
 let namespace: TestNamespace;
-let cluster: ClusterPort;
 let scratch: string;
+
+/** A mesh of the table in a namespace of its own, which is its istio namespace. */
+const istioNamespaceOf = (mesh: string): string => `${namespace.name}-${mesh}`;
+const groupName = (index: number): string => `group-${index}`;
+const clusterOf = (istioNamespace: string): ClusterPort =>
+  new KubernetesCluster(kubeConfig, { istioNamespace, meshliftNamespace: 'meshlift-system' });
 
 beforeAll(async () => {
   const env = await sandboxEnv();
-  const kubeConfig = new KubeConfig();
+  kubeConfig = new KubeConfig();
   kubeConfig.loadFromFile(env.kubeconfig);
-  cluster = new KubernetesCluster(kubeConfig, { istioNamespace, meshliftNamespace: 'meshlift-system' });
-  namespace = await testNamespace('sameness');
   scratch = mkdtempSync(join(tmpdir(), 'meshlift-sameness-'));
+  namespace = await testNamespace('sameness');
+  await apply([
+    ...Object.entries(meshes).flatMap(([name, mesh]) => meshObjects(istioNamespaceOf(name), mesh)),
+    ...groups.map(({ annotations = {}, spec }, index) => workloadGroup(groupName(index), spec, annotations)),
+    workloadGroup('no-account', { metadata: {}, template: {} }),
+    workloadGroup('no-metadata', { template: { serviceAccount: 'default' } }),
+    workloadGroup(
+      'annotated',
+      { metadata: {}, template: { serviceAccount: 'default' } },
+      {
+        'proxy.istio.io/config': 'proxyMetadata: {A: b}',
+      },
+    ),
+  ]);
+  await Promise.all(
+    Object.entries(meshes).map(async ([name, { gateway = {} }]) => {
+      const { ip, hostname } = gateway;
+      if (ip === undefined && hostname === undefined) return;
+      const status = { status: { loadBalancer: { ingress: [ip === undefined ? { hostname } : { ip }] } } };
+      await command(
+        'kubectl',
+        ...['patch', 'service', 'istio-eastwestgateway', '--namespace', istioNamespaceOf(name)],
+        ...['--subresource=status', '--type=merge', '--patch', JSON.stringify(status)],
+      );
+    }),
+  );
 });
 
 afterAll(async () => {
+  await command('kubectl', 'delete', 'namespace', '--wait=false', ...Object.keys(meshes).map(istioNamespaceOf));
   await namespace.remove();
   rmSync(scratch, { recursive: true, force: true });
 });
 
-const request = (workloadGroup: string): OnboardMachine => ({
+const request = (workloadGroup: string, more: Partial<OnboardMachine> = {}): OnboardMachine => ({
   name: 'vm-1',
   namespace: namespace.name,
   workloadGroup,
@@ -109,45 +90,60 @@ const request = (workloadGroup: string): OnboardMachine => ({
     probe: { httpGet: { port: 8080, path: '/healthz' }, periodSeconds: 2 },
   },
   host: { address, user: 'ops', credentialsName: 'key', hostKey: { trustOnFirstUse: true } },
+  ...more,
 });
 
-const render = async (workloadGroup: string, facts: ClusterFacts): Promise<RenderMachineResult> =>
+const render = async (cluster: ClusterPort, facts: ClusterFacts, asked: OnboardMachine): Promise<RenderMachineResult> =>
   await clusterActivities({ cluster, packages: {} as PackagePort }).renderMachine({
-    request: request(workloadGroup),
+    request: asked,
     cluster: facts,
-    machine: { hostname: 'vm-1', addresses: [address], ownAddress: address, sshdPorts },
+    machine: {
+      hostKeyFingerprint: 'SHA256:any',
+      hostname: 'vm-1',
+      addresses: [address],
+      ownAddress: address,
+      sshdPorts,
+    },
   });
 
+/** Reads the cluster as an onboarding does, and renders. */
+async function meshlift(
+  istioNamespace: string,
+  asked: OnboardMachine,
+): Promise<{ rendered: RenderMachineResult; facts: ClusterFacts }> {
+  const cluster = clusterOf(istioNamespace);
+  const { revision } = asked;
+  const facts = await cluster.readFacts({
+    namespace: namespace.name,
+    machine: 'vm-1',
+    workloadGroup: asked.workloadGroup,
+    ...(revision === undefined ? {} : { revision }),
+  });
+  return { rendered: await render(cluster, facts, asked), facts };
+}
+
 /** Runs istioctl as the README's reader would; hands back its files. */
-async function istioctl(workloadGroup: string, revision: string): Promise<(file: string) => string> {
+async function istioctl(
+  workloadGroup: string,
+  istioNamespace: string,
+  ...flags: readonly string[]
+): Promise<(file: string) => string> {
   const output = join(scratch, workloadGroup);
   await command(
     'istioctl',
-    ...[
-      'x',
-      'workload',
-      'entry',
-      'configure',
-      '--autoregister',
-      '--name',
-      workloadGroup,
-      '--namespace',
-      namespace.name,
-    ],
-    ...['--internalIP', address, '--revision', revision, '--output', output],
+    ...['x', 'workload', 'entry', 'configure', '--autoregister', '--istioNamespace', istioNamespace],
+    ...['--name', workloadGroup, '--namespace', namespace.name, '--output', output],
+    ...flags,
   );
   return (file) => readFileSync(join(output, file), 'utf8');
 }
 
-function expectSame(rendered: RenderMachineResult, istioctlFile: (file: string) => string, revision: string): void {
+function expectSame(rendered: RenderMachineResult, istioctlFile: (file: string) => string, on: Differences): void {
   const ours = (path: string): string | undefined => rendered.files.find((file) => file.path === path)?.content;
-  const differences: Differences = { machine: 'vm-1', revision, istioNamespace, address, sshdPorts };
-  expect(ours('/var/lib/istio/envoy/cluster.env')).toBe(
-    clusterEnvWithDifferences(istioctlFile('cluster.env'), differences),
-  );
-  expect(ours('/etc/istio/config/mesh')).toBe(meshConfigWithDifferences(istioctlFile('mesh.yaml'), differences));
+  expect(ours('/var/lib/istio/envoy/cluster.env')).toBe(clusterEnvWithDifferences(istioctlFile('cluster.env'), on));
+  expect(ours('/etc/istio/config/mesh')).toBe(meshConfigWithDifferences(istioctlFile('mesh.yaml'), on));
   expect(ours('/etc/certs/root-cert.pem')).toBe(istioctlFile('root-cert.pem'));
-  expect(rendered.hostsLines.map((line) => `${line}\n`).join('')).toBe(istioctlFile('hosts'));
+  expect(rendered.hostsLines.map((line) => `${line}\n`).join('')).toBe(hostsWithDifferences(istioctlFile('hosts'), on));
 }
 
 interface Claims {
@@ -161,61 +157,128 @@ const claims = (token: string): Claims => {
 
 describe('files beside istioctl’s', () => {
   test('the demo’s group: all files are the same but for the listed differences', async () => {
-    const query = { namespace: namespace.name, machine: 'vm-1', workloadGroup: 'orders' };
-    const first = await render('orders', await cluster.readFacts(query));
-    await cluster.apply(first.objects);
-    const facts = await cluster.readFacts(query);
-    const rendered = await render('orders', facts);
-    expect(rendered.files).toEqual(first.files);
+    const istioNamespace = 'istio-system';
+    const cluster = clusterOf(istioNamespace);
+    const first = await meshlift(istioNamespace, request('orders'));
+    await cluster.apply(first.rendered.objects);
+    const { rendered, facts } = await meshlift(istioNamespace, request('orders'));
+    expect(rendered.files).toEqual(first.rendered.files);
     const revision = facts.revision?.name ?? '';
-    const file = await istioctl('orders', revision);
-    expectSame(rendered, file, revision);
+    const file = await istioctl('orders', istioNamespace, '--internalIP', address, '--revision', revision);
+    expectSame(rendered, file, { machine: 'vm-1', revision, istioNamespace, address, sshdPorts });
     const { token } = await cluster.issueToken(namespace.name, rendered.serviceAccount, 3600);
     expect(claims(token)).toEqual(claims(file('istio-token')));
   });
 
-  test('a group and a mesh with everything that istioctl merges: the same', async () => {
-    const revision = namespace.name;
-    const manifest = JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'List',
-      items: [
-        richGroup('rich', namespace.name),
-        configMap(`istio-${revision}`, { mesh: richMeshConfig }),
-        configMap(`istio-sidecar-injector-${revision}`, {
-          values: JSON.stringify({ global: { multiCluster: { clusterName: 'cluster-2' } } }),
-        }),
-      ],
-    });
-    try {
-      await apply(manifest);
-      const facts = await cluster.readFacts({ namespace: namespace.name, machine: 'vm-1', workloadGroup: 'rich' });
-      const rendered = await render('rich', {
-        ...facts,
-        revision: { name: revision, version: '1.30.0', readyReplicas: 1 },
-        meshConfig: richMeshConfig,
-        clusterId: 'cluster-2',
+  test.concurrent.each(groups.map((group, index) => ({ ...group, name: groupName(index) })))(
+    '$title',
+    async ({ name, mesh, flags = [], addressing, differences = {} }: SamenessGroup & { name: string }) => {
+      const istioNamespace = istioNamespaceOf(mesh);
+      const { revision = '', gateway } = meshes[mesh] ?? {};
+      const asked = request(name, {
+        ...(addressing === undefined ? {} : { addressing }),
+        ...(revision === 'default' ? {} : { revision }),
       });
-      expectSame(rendered, await istioctl('rich', revision), revision);
-    } finally {
-      await command(
-        'kubectl',
-        ...['delete', 'configmap', '--ignore-not-found', '--namespace', istioNamespace],
-        ...[`istio-${revision}`, `istio-sidecar-injector-${revision}`],
-      );
-    }
+      const [{ rendered }, file] = await Promise.all([
+        meshlift(istioNamespace, asked),
+        istioctl(name, istioNamespace, ...(revision === 'default' ? [] : ['--revision', revision]), ...flags),
+      ]);
+      const hostname = gateway?.hostname;
+      const addresses = hostname === undefined ? undefined : await lookup(hostname, { all: true });
+      expectSame(rendered, file, {
+        ...{ machine: 'vm-1', revision, istioNamespace, sshdPorts, ...differences },
+        address: addressing?.ip ?? address,
+        ...(addresses === undefined ? {} : { resolved: addresses.map((found) => found.address).sort() }),
+      });
+    },
+  );
+
+  test('modes and owners are Meshlift’s own', async () => {
+    const { rendered } = await meshlift(istioNamespaceOf('canary'), request(groupName(0), { revision: 'canary' }));
+    const placed = [...rendered.files, rendered.token].map(({ path, mode, owner }) => `${path} ${mode} ${owner}`);
+    expect(placed).toEqual(
+      expect.arrayContaining([
+        '/var/lib/istio/envoy/cluster.env 0644 root:root',
+        '/etc/istio/config/mesh 0644 root:root',
+        '/etc/certs/root-cert.pem 0644 istio-proxy:istio-proxy',
+        '/var/run/secrets/tokens/istio-token 0600 istio-proxy:istio-proxy',
+      ]),
+    );
   });
 });
 
-const configMap = (name: string, data: Readonly<Record<string, string>>): object => ({
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
-  metadata: { name, namespace: istioNamespace },
-  data,
+describe('groups that istioctl cannot read from the API', () => {
+  const cases = [
+    { group: 'no-account', mesh: 'canary', fails: /could not create a token under service account {2}in namespace/ },
+    { group: 'no-metadata', mesh: 'canary', fails: /panic: runtime error/ },
+    { group: 'annotated', mesh: 'addressed', fails: /panic: assignment to entry in nil map/ },
+  ];
+  test.concurrent.each(cases)('$group is rendered all the same', async ({ group, mesh, fails }) => {
+    const { revision = '' } = meshes[mesh] ?? {};
+    const named = revision === 'default' ? {} : { revision };
+    const { rendered } = await meshlift(istioNamespaceOf(mesh), request(group, named));
+    expect(rendered.serviceAccount).toBe('default');
+    const flags = revision === 'default' ? [] : ['--revision', revision];
+    await expect(istioctl(group, istioNamespaceOf(mesh), ...flags)).rejects.toThrow(fails);
+  });
 });
 
-async function apply(manifest: string): Promise<void> {
+test('every difference that files can show was shown by a group', () => {
+  const canBeShown = listedDifferences.filter((one) => one.clusterEnv ?? one.meshConfig ?? one.hosts);
+  expect([...shownDifferences].sort()).toEqual(canBeShown.map(({ what }) => what).sort());
+});
+
+const workloadGroup = (name: string, spec: object, annotations: Readonly<Record<string, string>> = {}): object => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'WorkloadGroup',
+  metadata: { name, namespace: namespace.name, annotations },
+  spec,
+});
+
+/** What istioctl and Meshlift read of an Istio installation; its istiod has no replicas. */
+function meshObjects(istioNamespace: string, { revision, meshConfig, clusterName, gateway }: Mesh): object[] {
+  const suffix = revision === 'default' ? '' : `-${revision}`;
+  const at = (name: string) => ({ name, namespace: istioNamespace });
+  const configMap = (name: string, data: Readonly<Record<string, string>>): object => ({
+    ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: at(name), data },
+  });
+  const labels = { app: 'istiod', ...(revision === 'default' ? {} : { 'istio.io/rev': revision }) };
+  const containers = [{ name: 'discovery', image: 'istio/pilot:1.30.0' }];
+  return [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: istioNamespace } },
+    configMap(`istio${suffix}`, { mesh: meshConfig }),
+    configMap(`istio-sidecar-injector${suffix}`, {
+      values: JSON.stringify({ global: { multiCluster: { clusterName } } }),
+    }),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { ...at(`istiod${suffix}`), labels },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers } },
+      },
+    },
+    ...(gateway === undefined
+      ? []
+      : [
+          {
+            apiVersion: 'v1',
+            kind: 'Service',
+            metadata: at('istio-eastwestgateway'),
+            spec: {
+              type: gateway.externalIP === undefined ? 'LoadBalancer' : 'ClusterIP',
+              ports: [{ name: 'tls-istiod', port: 15_012 }],
+              ...(gateway.externalIP === undefined ? {} : { externalIPs: [gateway.externalIP] }),
+            },
+          },
+        ]),
+  ];
+}
+
+async function apply(items: readonly object[]): Promise<void> {
   const file = join(scratch, 'manifest.json');
-  writeFileSync(file, manifest);
+  writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   await command('kubectl', 'apply', '--server-side', '--filename', file);
 }

@@ -1,7 +1,7 @@
 /** Parsers of istiod's debug answers, over answers of a real istiod 1.30.0. */
 import { describe, expect, test } from '@jest/globals';
 
-import { isGivenOut, readSyncStatus } from '../../activities/adapters/istiod-answers.ts';
+import { isGivenOut, readAuthorizations, readSyncStatus } from '../../activities/adapters/istiod-answers.ts';
 
 const nonce = (counter: string): string => `2026-11-22T20:18:44Z/${counter}f18-53ca-4bcb-a157-ec1ec5044229`;
 const inSync = {
@@ -85,4 +85,20 @@ describe('an endpoint', () => {
       expected,
     );
   });
+});
+
+test('of AuthorizationPolicies those that allow some callers of every workload guard a namespace', () => {
+  const rules = [{ from: [{ source: { namespaces: ['bank'] } }] }];
+  const policy = (name: string, spec: object): object => ({ name, namespace: 'bank', annotations: {}, spec });
+  const policies = [
+    policy('all', { rules }),
+    policy('deny', { rules, action: 'DENY' }),
+    policy('one', { selector: { matchLabels: { app: 'x' } }, rules }),
+    policy('gateway', { rules, targetRefs: [{ kind: 'Gateway', name: 'g' }] }),
+  ];
+  const body = { authorization_policies: { namespace_to_policies: { bank: policies }, root_namespace: 'mesh-root' } };
+  const read = readAuthorizations(body, 'istio-system');
+  expect(read.rootNamespace).toBe('mesh-root');
+  expect(read.policies.filter(({ isOfAll }) => isOfAll).map(({ name }) => name)).toEqual(['all']);
+  expect(readAuthorizations({}, 'istio-system')).toEqual({ rootNamespace: 'istio-system', policies: [] });
 });

@@ -1,4 +1,8 @@
 /** The cluster adapter and its activities against a real API server and istiod. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { KubeConfig } from '@kubernetes/client-node';
 
@@ -20,6 +24,8 @@ jest.setTimeout(60_000);
 
 const container = { name: 'a', image: 'a' };
 
+const scratch = mkdtempSync(join(tmpdir(), 'meshlift-cluster-'));
+
 let kubeConfig: KubeConfig;
 let namespace: TestNamespace;
 let cluster: KubernetesCluster;
@@ -37,6 +43,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await namespace.remove();
+  rmSync(scratch, { recursive: true });
 });
 
 const query = (machine: string, workloadGroup = 'orders') => ({ namespace: namespace.name, machine, workloadGroup });
@@ -75,6 +82,42 @@ describe('facts', () => {
     expect(facts.rootCertificate).toContain('BEGIN CERTIFICATE');
     expect(facts.clusterId).not.toBe('');
     expect(facts.workloadGroup).toBeUndefined();
+  });
+
+  test('hold the policies of others, those of the whole mesh too, and when the root certificate runs out', async () => {
+    const policy = (kind: string, name: string, where: string, labels = {}): KubernetesObject => ({
+      apiVersion: kind === 'Sidecar' ? 'networking.istio.io/v1' : 'security.istio.io/v1',
+      kind,
+      metadata: { name, namespace: where, labels },
+      spec:
+        kind === 'Sidecar'
+          ? { workloadSelector: { labels: { app: 'none' } } }
+          : { selector: { matchLabels: { app: 'none' } } },
+    });
+    const others = [
+      policy('Sidecar', 'others', namespace.name),
+      policy('PeerAuthentication', 'others', namespace.name),
+      policy('AuthorizationPolicy', 'others', namespace.name),
+      policy('AuthorizationPolicy', namespace.name, options.istioNamespace),
+    ];
+    const ours = policy('Sidecar', 'ours', namespace.name, { 'app.kubernetes.io/managed-by': 'meshlift' });
+    const write = async (verb: string, objects: readonly KubernetesObject[]): Promise<void> => {
+      const list = join(scratch, 'policies.json');
+      writeFileSync(list, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+      await command('kubectl', verb, '-f', list);
+    };
+    await write('apply', [...others, ours]);
+    try {
+      const { policies = [], ...facts } = await activities.readClusterFacts(query('vm-1'));
+      const names = policies.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`);
+      for (const { kind, metadata } of others)
+        expect(names).toContain(`${kind} ${metadata.namespace}/${metadata.name}`);
+      expect(names).not.toContain(`Sidecar ${namespace.name}/ours`);
+      expect(facts.rootNamespace).toBe(options.istioNamespace);
+      expect(Date.parse(facts.rootCertificateExpiresAt ?? '')).toBeGreaterThan(Date.now());
+    } finally {
+      await write('delete', [...others, ours]);
+    }
   });
 
   test('an unknown namespace and an unknown revision are answers, not errors', async () => {

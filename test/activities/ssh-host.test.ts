@@ -9,7 +9,7 @@ import ssh2 from 'ssh2';
 
 import { fingerprintOf } from '../../activities/adapters/host-key.ts';
 import { sshHostPort } from '../../activities/adapters/ssh-host.ts';
-import type { HostApplyResult, HostChange, HostPort } from '../../activities/ports/host-port.ts';
+import type { HostApply, HostApplyResult, HostChange, HostPort } from '../../activities/ports/host-port.ts';
 import { captureScriptPath, renderCaptureScript } from '../../activities/render/capture-script.ts';
 import { dropInPath, renderDropIn } from '../../activities/render/systemd-unit.ts';
 import type { Host } from '../../api/schemas/machine.ts';
@@ -33,9 +33,18 @@ const istio = 'istio-proxy:istio-proxy';
 let env: SandboxEnv;
 let machine: SandboxMachine;
 let host: Host;
-let port: HostPort;
+let port: ReturnType<typeof asNamed>;
 let asFound: string[];
 let fence = 0;
+
+/** The port for hosts by name and address, looked up anew at each call, as the activities do. */
+const asNamed = (located: HostPort) => ({
+  inspect: async (at: Host, paths: readonly string[], signal: AbortSignal) =>
+    await located.inspect(await located.locate(at), paths, signal),
+  apply: async (at: Host, changes: HostApply, signal: AbortSignal) =>
+    await located.apply(await located.locate(at), changes, signal),
+  readHostKey: async (at: Host, signal: AbortSignal) => await located.readHostKey(await located.locate(at), signal),
+});
 
 const live = (): AbortSignal => new AbortController().signal;
 const apply = (step: string, changes: readonly HostChange[], signal = live()): Promise<HostApplyResult> =>
@@ -62,8 +71,10 @@ beforeAll(async () => {
   machine = await addMachine('adapter-1', 'shop');
   host = onboardRequest(env, machine, 'orders').host;
   const privateKey = readFileSync(env.sshKey, 'utf8');
-  port = sshHostPort((name) =>
-    Promise.resolve({ privateKey: name === 'stranger' ? strangerKey : name === 'broken' ? 'broken' : privateKey }),
+  port = asNamed(
+    sshHostPort((name) =>
+      Promise.resolve({ privateKey: name === 'stranger' ? strangerKey : name === 'broken' ? 'broken' : privateKey }),
+    ),
   );
   fence = (await port.inspect(host, [], live())).journal.fence + 1;
   asFound = await snapshot(machine);

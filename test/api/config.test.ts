@@ -15,7 +15,8 @@ const faultsOf = (environment: Record<string, string>): readonly string[] => {
 
 test('listens on loopback and uses the Temporal namespace meshlift when nothing is set', () => {
   const config = readApiConfig({});
-  expect(config.listen).toEqual({ host: '127.0.0.1', port: 8080 });
+  expect(config.listen).toEqual({ host: '127.0.0.1', port: 8080, isLoopback: true });
+  expect(config.auth).toBe('cluster');
   expect(config.temporal.namespace).toBe('meshlift');
   expect(config.temporal.uiUrl).toBeUndefined();
 });
@@ -30,17 +31,36 @@ test.each(['127.0.0.1:0', '127.8.8.8:9000', '[::1]:8080', 'localhost:8080'])('li
   expect(faultsOf({ MESHLIFT_LISTEN: listen })).toEqual([]);
 });
 
-test.each(['0.0.0.0:8080', '[::]:8080', '192.0.2.7:8080', 'meshlift.example:8080'])(
-  'refuses to listen on %s, because there is no authentication yet',
-  (listen) => {
-    expect(faultsOf({ MESHLIFT_LISTEN: listen })).toEqual([
-      expect.stringMatching(/not a loopback address.*no authentication/),
-    ]);
-  },
-);
+test('beyond loopback, missing TLS and authentication that is off are told together', () => {
+  expect(faultsOf({ MESHLIFT_LISTEN: '0.0.0.0:8080', MESHLIFT_AUTH: 'off' })).toEqual([
+    expect.stringMatching(/not a loopback address.*MESHLIFT_AUTH may not be off/),
+    expect.stringMatching(/not a loopback address.*MESHLIFT_TLS_CERT and MESHLIFT_TLS_KEY/),
+  ]);
+  expect(faultsOf({ MESHLIFT_LISTEN: '127.0.0.1:8080', MESHLIFT_AUTH: 'off' })).toEqual([]);
+});
+
+/** A file that is there and no certificate. */
+const own = import.meta.filename;
+
+test.each([
+  ['a certificate without its key', { MESHLIFT_TLS_CERT: own }, /MESHLIFT_TLS_KEY is not set/],
+  [
+    'a file that is not there',
+    { MESHLIFT_TLS_CERT: own, MESHLIFT_TLS_KEY: '/nowhere/key.pem' },
+    /'\/nowhere\/key.pem' cannot be read/,
+  ],
+  [
+    'files that are no certificate and key',
+    { MESHLIFT_TLS_CERT: own, MESHLIFT_TLS_KEY: own },
+    /no certificate and key/,
+  ],
+  ['a limit that is no number', { MESHLIFT_RATE_LIMIT: 'none' }, /MESHLIFT_RATE_LIMIT='none' is not a whole number/],
+])('refuses %s', (_title, environment, fault) => {
+  expect(faultsOf(environment)).toEqual([expect.stringMatching(fault)]);
+});
 
 test('reports every fault at once', () => {
-  const faults = faultsOf({ MESHLIFT_LISTEN: 'nonsense', MESHLIFT_AUTH: 'cluster', MESHLIFT_TEMPORAL_UI: 'ftp://ui' });
+  const faults = faultsOf({ MESHLIFT_LISTEN: 'nonsense', MESHLIFT_AUTH: 'maybe', MESHLIFT_TEMPORAL_UI: 'ftp://ui' });
   expect(faults).toEqual([
     expect.stringContaining('MESHLIFT_LISTEN'),
     expect.stringContaining('MESHLIFT_TEMPORAL_UI'),

@@ -14,7 +14,7 @@ let document: Document;
 beforeAll(async () => {
   api = await listeningApi(CLOSED_PORT);
   document = (await (await fetch(`${api.url}/openapi.json`)).json()) as Document;
-});
+}, 60_000);
 afterAll(async () => {
   await api.close();
 });
@@ -32,7 +32,13 @@ test('is OpenAPI 3.1 and lists exactly the calls that exist', () => {
     'get /v1/machines/{namespace}/{name} getMachine',
     'get /v1/operations listOperations',
     'get /v1/operations/{id} getOperation',
+    'get /v1/operations/{id}/events followOperation',
+    'patch /v1/machines/{namespace}/{name} patchMachine',
     'post /v1/machines onboardMachine',
+    'post /v1/machines/{namespace}/{name}/drain drainMachine',
+    'post /v1/machines/{namespace}/{name}/enforce enforceMachine',
+    'post /v1/machines/{namespace}/{name}/restart-proxy restartProxy',
+    'post /v1/machines/{namespace}/{name}/undrain undrainMachine',
     'post /v1/operations/{id}/cancel cancelOperation',
   ]);
 });

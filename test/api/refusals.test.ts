@@ -91,6 +91,40 @@ describe('a body', () => {
     expect(problem.detail).toContain(path);
   });
 
+  test.each([
+    ['enforce', {}, '/mode', /required/],
+    ['enforce', { mode: 'hard' }, '/mode', /./],
+    ['drain', { deadlineSeconds: 0 }, '/deadlineSeconds', />= 1/],
+    ['drain', { allowDisruption: 'yes' }, '/allowDisruption', /boolean/],
+    ['undrain', { force: true }, '/force', /not a known field/],
+    ['restart-proxy', { deadlineSeconds: 3601 }, '/deadlineSeconds', /<= 3600/],
+  ])('of %s with %j is refused, and the problem names its path', async (verb, body, path, message) => {
+    const { status, problem } = await refusal(`/v1/machines/shop/orders-1/${verb}`, post(body));
+    expect(status).toBe(400);
+    expect(problem.errors?.[0]).toEqual({ path, message: expect.stringMatching(message) });
+  });
+
+  test.each([
+    ['nothing in it', {}, 400, 'invalid-request'],
+    ['a field that cannot change', { workloadGroup: 'other' }, 400, 'invalid-request'],
+    ['a restart window', { restart: 'window' }, 422, 'restart-window-missing'],
+  ])('of a PATCH with %s is refused', async (_what, body, status, type) => {
+    const refused = await refusal('/v1/machines/shop/orders-1', { ...post(body), method: 'PATCH' });
+    expect({ status: refused.status, type: refused.problem.type }).toEqual({
+      status,
+      type: `urn:meshlift:problem:${type}`,
+    });
+  });
+
+  test.each(['/v1/machines', '/v1/machines?validateOnly=true'])(
+    'of POST %s with a restart window is refused: windows come later',
+    async (path) => {
+      const { status, problem } = await refusal(path, post({ ...valid, restart: 'window' }));
+      expect(status).toBe(422);
+      expect(problem.detail).toContain("'manual' or 'now'");
+    },
+  );
+
   test('that is not JSON is refused without quoting it', async () => {
     const { status, problem } = await refusal('/v1/machines', post('{"token": s3cret'));
     expect(status).toBe(400);
@@ -138,14 +172,14 @@ describe('a query', () => {
   );
 
   test.each([
-    ['DELETE', '/v1/machines/shop/orders-1?validateOnly=true'],
+    ['DELETE', '/v1/machines/shop/orders-1?verbose=true'],
     ['GET', '/v1/machines/shop/orders-1?verbose=true'],
     ['GET', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000?verbose=true'],
     ['POST', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/cancel?force=true'],
   ])('that %s %s does not know is refused, not ignored', async (method, path) => {
     const { status, problem } = await refusal(path, { method });
     expect(status).toBe(400);
-    expect(problem.errors?.[0]?.path).toMatch(/^querystring\/(validateOnly|verbose|force)$/);
+    expect(problem.errors?.[0]?.path).toMatch(/^querystring\/(verbose|force)$/);
   });
 
   test('with a page token of another list is refused', async () => {
@@ -154,7 +188,21 @@ describe('a query', () => {
   });
 });
 
+test('headers larger than those of any valid request are refused', async () => {
+  const { status, problem } = await refusal(`/v1/machines?pageToken=${'x'.repeat(20_000)}`);
+  expect(status).toBe(431);
+  expect(problem.type).toBe('urn:meshlift:problem:headers-too-large');
+});
+
+test.each([
+  ['is looked up', 255, 503],
+  ['is refused where it is longer', 5_000, 400],
+])('an id as long as any %s', async (_what, length, status) => {
+  expect((await refusal(`/v1/operations/${'onboard-shop-orders-1'.padEnd(length, '0')}`)).status).toBe(status);
+});
+
 test('a call that does not exist is not found', async () => {
+  expect((await refusal('/v1/machines', { method: 'QUERY' })).status).toBe(404);
   const { status, problem } = await refusal('/v1/upgrades');
   expect(status).toBe(404);
   expect(problem.type).toBe('urn:meshlift:problem:route-not-found');
@@ -163,6 +211,21 @@ test('a call that does not exist is not found', async () => {
 test('an Idempotency-Key with a space is refused', async () => {
   const { problem } = await refusal('/v1/machines', post(valid, { 'idempotency-key': 'two words' }));
   expect(problem.errors?.[0]?.path).toBe('headers/idempotency-key');
+});
+
+test.each([
+  ['PATCH', '/v1/machines/shop/orders-1', { 'if-match': '3' }, 'headers/if-match'],
+  [
+    'GET',
+    '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/events',
+    { 'last-event-id': '-1' },
+    'headers/last-event-id',
+  ],
+])('%s %s with the header %j is refused', async (method, path, headers, fault) => {
+  const init = method === 'PATCH' ? post({ floor: 2 }, headers) : { headers };
+  const { status, problem } = await refusal(path, { ...init, method });
+  expect(status).toBe(400);
+  expect(problem.errors?.[0]?.path).toBe(fault);
 });
 
 test('a page of another site is refused, whichever name it uses for loopback', async () => {
@@ -185,7 +248,12 @@ describe('without Temporal', () => {
     ['a plan', '/v1/machines?validateOnly=true', post(valid)],
     ['the list of machines', '/v1/machines?namespace=shop&outdated=false', undefined],
     ['a machine', '/v1/machines/shop/orders-1', undefined],
+    ['a change', '/v1/machines/shop/orders-1', { ...post({ floor: 2 }), method: 'PATCH' }],
+    ['a drain', '/v1/machines/shop/orders-1/drain', post({})],
+    ['the plan of a drain', '/v1/machines/shop/orders-1/drain?validateOnly=true', post({})],
     ['offboarding', '/v1/machines/shop/orders-1', { method: 'DELETE' }],
+    ['the plan of an offboarding', '/v1/machines/shop/orders-1?validateOnly=true', { method: 'DELETE' }],
+    ['the events of an operation', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/events', undefined],
     ['the list of operations', '/v1/operations', undefined],
     ['an operation', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000', undefined],
     ['a cancel', '/v1/operations/onboard-shop-orders-1-01JZ0000000000000000000000/cancel', { method: 'POST' }],

@@ -39,6 +39,7 @@ test('reads a machine from its id and search attributes', () => {
 
 test.each([
   ['COMPLETED', 'Offboarded', 'Offboarded'],
+  ['COMPLETED', 'Drained', 'Drained'],
   ['TERMINATED', 'InMesh', 'Failed'],
   ['FAILED', 'Onboarding', 'Failed'],
 ] as const)('shows a machine whose entity ended %s in phase %s as %s', (status, told, shown) => {
@@ -50,6 +51,23 @@ test('finds the machine in an operation id though namespace and name hold hyphen
     verb: 'onboard',
     target: { namespace: 'web-shop', name: 'orders-1' },
   });
+});
+
+test.each([
+  ['drainMachine', 'drain'],
+  ['drainMachine', 'undrain'],
+  ['enforceMachine', 'enforce'],
+  ['restartMachine', 'restart-proxy'],
+] as const)('reads an operation of %s as %s by its id', (workflowType, verb) => {
+  const workflowId = `${verb}-web-shop-orders-1-01JZ0000000000000000000000`;
+  expect(operationRow({ ...operation, workflowType, workflowId })).toMatchObject({
+    verb,
+    target: { namespace: 'web-shop', name: 'orders-1' },
+  });
+});
+
+test('takes a workflow whose id is not of its verb for no operation', () => {
+  expect(operationRow({ ...operation, workflowType: 'drainMachine' })).toBeUndefined();
 });
 
 test.each([

@@ -115,7 +115,7 @@ describe('onboarding', () => {
   }, 60_000);
 
   test('agrees with the cluster, istioctl and the machine on what the machine is', async () => {
-    const known = await platform.api.settled('shop', first.name);
+    const known = await platform.api.machine('shop', first.name);
     expect(known).toMatchObject({
       phase: 'InMesh',
       workloadGroup: 'orders',
@@ -334,7 +334,7 @@ describe('offboarding', () => {
     );
     expect(objects).not.toContain(second.name);
     expect(objects).toContain(first.name);
-    expect((await platform.api.settled('shop', second.name)).phase).toBe('Offboarded');
+    expect((await platform.api.machine('shop', second.name)).phase).toBe('Offboarded');
   }, 180_000);
 
   test('takes the group away with its last machine', async () => {

@@ -115,7 +115,7 @@ describe('a cancelled onboarding', () => {
       expect(operation.phase).toBe('Cancelled');
       expect(difference(asFound, await snapshot(machine))).toEqual([]);
       await eventually('the cluster has nothing of it', async () => (await objectsOf(machine.name)) === '');
-      expect((await platform.api.settled('shop', machine.name)).phase).toBe('Failed');
+      expect((await platform.api.machine('shop', machine.name)).phase).toBe('Failed');
     },
     240_000,
   );
@@ -134,7 +134,7 @@ describe('one request, sent again', () => {
     expect(other.status).toBe(422);
     expect(await platform.api.finished(first.body.id)).toMatchObject({ phase: 'Succeeded' });
     // Trusted on first use, pinned from then on.
-    const { host } = await platform.api.settled('shop', machine.name);
+    const { host } = await platform.api.machine('shop', machine.name);
     expect(host.hostKey).toEqual({ fingerprint: expect.stringMatching(/^SHA256:/) });
     await platform.api.finished((await platform.api.offboard('shop', machine.name)).id);
     const late = await platform.api.call<Operation>('POST', '/v1/machines', body, key);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { ulid } from 'ulid';
 
+import { connectTemporal } from '../../api/temporal.ts';
 import type { Problem } from '../../api/schemas/common.ts';
 import type { MachineList } from '../../api/schemas/machine.ts';
 import type { OperationList } from '../../api/schemas/operation.ts';
@@ -138,9 +139,12 @@ describe('what needs a worker', () => {
     host: { address: '127.0.0.1', user: 'ops', credentialsName: 'none', hostKey: { trustOnFirstUse: true } },
   };
 
+  const unheard = { ...request, name: 'unheard-1' };
+
   test.each([
     ['POST', '/v1/machines', request],
     ['POST', '/v1/machines?validateOnly=true', request],
+    ['POST', '/v1/machines?validateOnly=true', unheard],
     ['GET', '/v1/machines/lists/again', undefined],
     ['DELETE', '/v1/machines/lists/again', undefined],
   ])(
@@ -159,11 +163,23 @@ describe('what needs a worker', () => {
   );
 
   test('leaves no plan behind that a later worker would run', async () => {
-    await api.call('POST', '/v1/machines?validateOnly=true', request);
-    const running = async (): Promise<number> =>
-      (await temporal.workflow.count("WorkflowType = 'planMachine' AND ExecutionStatus = 'Running'")).count;
-    await eventually('no plan runs', async () => (await running()) === 0);
-    expect(await running()).toBe(0);
+    await api.call('POST', '/v1/machines?validateOnly=true', unheard);
+    const plans = async (status: string): Promise<number> =>
+      (await temporal.workflow.count(`WorkflowType = 'planMachine' AND ExecutionStatus = '${status}'`)).count;
+    await eventually(
+      'the plan is ended',
+      async () => (await plans('Terminated')) > 0 && (await plans('Running')) === 0,
+    );
+    expect(await plans('Running')).toBe(0);
+  }, 20_000);
+
+  test('says so as well where the end of the call is the word of the server, whose clock was first', async () => {
+    const { temporalAddress } = await sandboxEnv();
+    const own = connectTemporal({ connection: { address: temporalAddress }, namespace });
+    const cancelled = Object.assign(new Error('1 CANCELLED: Call cancelled'), { code: 1, details: '', metadata: {} });
+    const answer = own.inTime(() => Promise.reject(new Error('Failed to query Workflow', { cause: cancelled })));
+    await expect(answer).rejects.toMatchObject({ problemType: 'no-worker' });
+    await own.close();
   }, 20_000);
 });
 

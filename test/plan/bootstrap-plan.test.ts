@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
+import { enforceFlagPath, excludePortsPath } from '../../activities/render/enforcement.ts';
 import { renderMachineFiles } from '../../activities/render/machine-files.ts';
 import { describeChanges, isVersion, planBootstrap } from '../../workflows/plan/bootstrap-plan.ts';
 import { describePlan } from '../../workflows/plan/describe-plan.ts';
@@ -177,7 +178,8 @@ test('describes nothing when there is nothing to do', () => {
   expect(describeChanges(planBootstrap(member), 'shop/orders-1')).toEqual([]);
 });
 
-test('inspects every path that a machine is rendered with', () => {
+test('inspects every path that a machine is rendered with, and those of its enforcement', () => {
   const { files, token } = renderMachineFiles({ request, cluster, machine });
-  expect([...inspectedPaths].sort()).toEqual([...files.map(({ path }) => path), token.path].sort());
+  const written = [...files.map(({ path }) => path), token.path, enforceFlagPath, excludePortsPath];
+  expect([...inspectedPaths].sort()).toEqual([...new Set(written)].sort());
 });

@@ -71,7 +71,7 @@ test.each([
   });
   expect(found?.message).toContain('shop/orders-1');
   expect(found?.message).toContain(what);
-  expect(found?.message).toContain('systemctl restart istio');
+  expect(found?.message).toContain('restart-proxy');
 });
 
 test.each([undefined, 'spiffe://cluster.local/ns/shop/sa/another'])('finds a proxy that is %s', (spiffeId) => {

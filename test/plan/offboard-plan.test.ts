@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 
-import { leftovers, planOffboard } from '../../workflows/plan/offboard-plan.ts';
+import { clusterLeftovers, leftovers, planOffboard } from '../../workflows/plan/offboard-plan.ts';
 import { cluster, machine, member, memberMachine } from './facts.ts';
 
 test('takes a member apart: proxy, journal, and the objects that are its own', () => {
@@ -60,4 +60,12 @@ test.each([
   ['its entry', { ...looked, registered: { name: 'orders-192.0.2.11' } }, ['WorkloadEntry orders-192.0.2.11']],
 ])('names what is left: %s', (_title, look, left) => {
   expect(leftovers(look)).toEqual(left);
+});
+
+test('tells what is left in the cluster alone, for a machine that nobody can ask', () => {
+  expect(clusterLeftovers('orders-1', member.cluster, { name: 'orders-192.0.2.11' })).toEqual([
+    'WorkloadEntry orders-192.0.2.11',
+    'Sidecar shop/meshlift-orders-1',
+  ]);
+  expect(clusterLeftovers('orders-1', cluster, undefined)).toEqual([]);
 });

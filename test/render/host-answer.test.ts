@@ -3,13 +3,15 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
-import { type HostAnswer, parseApplyResult, parseFacts } from '../../activities/adapters/host-answer.ts';
+import { type HostAnswer, parseApplyResult, parseFacts, parseTraffic } from '../../activities/adapters/host-answer.ts';
 
 /** Answer of a Debian machine in the mesh, as its script printed it. */
 const inMesh = JSON.parse(
   readFileSync(join(import.meta.dirname, '..', 'fixtures', 'host', 'inspect-in-mesh.json'), 'utf8'),
 ) as HostAnswer;
-const facts = (changes: HostAnswer = {}) => parseFacts({ ...inMesh, ...changes }, 'SHA256:key', '10.245.0.11');
+const began = Date.parse('2026-11-22T20:18:58.500Z');
+const visit = { hostKeyFingerprint: 'SHA256:key', reachedAt: '10.245.0.11', began, ended: began + 1_000 };
+const facts = (changes: HostAnswer = {}) => parseFacts({ ...inMesh, ...changes }, visit);
 
 describe('the facts of a machine in the mesh', () => {
   test('say what it is', () => {
@@ -23,7 +25,7 @@ describe('the facts of a machine in the mesh', () => {
       hasSystemd: true,
       missingTools: [],
       addresses: ['10.245.0.11'],
-      resolver: { nameservers: ['10.245.0.1'] },
+      resolver: { nameservers: ['10.245.0.1'], services: [], sources: ['files', 'dns'] },
       freeBytes: 64_190_724 * 1024,
     });
   });
@@ -58,7 +60,7 @@ describe('the facts of a machine in the mesh', () => {
 });
 
 test('a machine that answers next to nothing has empty facts, not wrong ones', () => {
-  expect(parseFacts({}, 'SHA256:key', '10.245.0.11')).toMatchObject({
+  expect(parseFacts({}, visit)).toMatchObject({
     packageFormat: 'unknown',
     hasSystemd: false,
     resolvesOwnHostname: false,
@@ -130,6 +132,86 @@ describe('single facts', () => {
   });
 });
 
+describe('what stands around the proxy', () => {
+  test('connections say their direction, and those of sshd are left out', () => {
+    const connection = [
+      'in 10.245.0.11:8080 10.245.0.2 app',
+      'in 10.245.0.11:22 10.245.0.1 sshd',
+      'out 10.245.0.11 10.245.0.9:5432 ',
+    ];
+    expect(facts({ connection }).connections).toEqual([
+      { local: '10.245.0.11:8080', remote: '10.245.0.2', direction: 'inbound', process: 'app' },
+      { local: '10.245.0.11', remote: '10.245.0.9:5432', direction: 'outbound' },
+    ]);
+  });
+
+  test('flag files, interfaces, processes, rules of others and resolvers', () => {
+    const found = facts({
+      isHeld: ['yes'],
+      isEnforced: ['yes'],
+      excludedPort: ['3306', '25', '3306'],
+      proxyProcess: ['envoy', 'envoy', 'pilot-agent'],
+      redirect: ['-A PREROUTING -p tcp -j REDIRECT', '-A PREROUTING -p tcp -j REDIRECT'],
+      interface: ['lo', 'host0@if9', 'docker0'],
+      resolver: ['consul', 'systemd-resolved'],
+      nameSwitch: ['hosts: files resolve [!UNAVAIL=return] dns'],
+    });
+    expect(found).toMatchObject({
+      isHeld: true,
+      isEnforced: true,
+      excludedPorts: [25, 3306],
+      proxyProcesses: ['envoy', 'pilot-agent'],
+      redirects: ['-A PREROUTING -p tcp -j REDIRECT'],
+      interfaces: ['lo', 'host0', 'docker0'],
+      resolver: { services: ['systemd-resolved', 'consul'], sources: ['files', 'resolve', 'dns'] },
+    });
+    expect(facts()).toMatchObject({ isHeld: false, isEnforced: false, excludedPorts: [] });
+  });
+
+  test('what was connected to', () => {
+    const target = ['10.0.0.1:15012 reached', '[2001:db8::1]:15012 refused'];
+    expect(facts({ serverFirst: ['3306'], target })).toMatchObject({
+      serverFirstPorts: [3306],
+      targets: [
+        { target: '10.0.0.1:15012', isReachable: true },
+        { target: '[2001:db8::1]:15012', isReachable: false },
+      ],
+    });
+  });
+
+  const clocks: readonly (readonly [time: string, workerTime: string])[] = [
+    ['2026-11-22T20:18:59Z', '2026-11-22T20:18:59.000Z'],
+    ['2026-11-22T20:17:59Z', '2026-11-22T20:18:58.500Z'],
+    ['2026-11-22T20:19:59Z', '2026-11-22T20:18:59.500Z'],
+    ['nonsense', '2026-11-22T20:18:59.500Z'],
+  ];
+  test.each(clocks)("a machine's time of %s is compared with %s", (time, workerTime) => {
+    expect(facts({ time: [time] })).toMatchObject({ machineTime: time, workerTime });
+  });
+});
+
+test('what a proxy enforces and whom the machine talks to is told where it was asked', () => {
+  const visit = { hostKeyFingerprint: '', reachedAt: '192.0.2.11', began: 0, ended: 0 };
+  const answer = {
+    policy: ['read', 'takesPlaintext'],
+    authorization: ['shop/meshlift-orders-1'],
+    passthrough: ['198.51.100.7:443'],
+    plaintextServed: ['0'],
+    flow: ['in 192.0.2.11:8080 192.0.2.99', 'out 192.0.2.11 198.51.100.7:443'],
+  };
+  const { proxy, flows } = parseFacts(answer, visit);
+  expect(proxy).toMatchObject({
+    policy: { takesPlaintext: true, reachesAnything: false, authorizations: ['shop/meshlift-orders-1'] },
+    passthrough: ['198.51.100.7:443'],
+    plaintextServed: 0,
+  });
+  expect(flows).toEqual([
+    { local: '192.0.2.11:8080', remote: '192.0.2.99', direction: 'inbound' },
+    { local: '192.0.2.11', remote: '198.51.100.7:443', direction: 'outbound' },
+  ]);
+  expect(parseFacts({}, visit).proxy).toEqual({ ready: false });
+});
+
 test('the result of a step says what changed, and whether an earlier attempt did it', () => {
   expect(parseApplyResult({})).toEqual({ changed: [], recorded: false });
   expect(parseApplyResult({ changed: ['StartProxy istio.service'], invocationId: ['ab'], recorded: ['yes'] })).toEqual({
@@ -137,4 +219,24 @@ test('the result of a step says what changed, and whether an earlier attempt did
     invocationId: 'ab',
     recorded: true,
   });
+});
+
+test('what a proxy served meanwhile is told from its counters before and after', () => {
+  const answer = {
+    proxyUp: ['yes', 'yes'],
+    active: ['3', '1'],
+    total: ['100', '104'],
+    overMtls: ['7', '7'],
+    outboundFailed: ['0', '2'],
+    sender: ['10.0.0.1', '10.0.0.1', 'fd00::5'],
+  };
+  expect(parseTraffic(answer)).toEqual({
+    isProxyUp: true,
+    active: 1,
+    came: 4,
+    cameOverMtls: 0,
+    outboundFailed: 2,
+    senders: ['10.0.0.1', 'fd00::5'],
+  });
+  expect(parseTraffic({})).toEqual({ isProxyUp: false, active: 0, came: 0, outboundFailed: 0, senders: [] });
 });

@@ -12,6 +12,7 @@ describe('a script that failed', () => {
     [70, 'cp: No space left on device\nmeshlift: cannot write /a\n', 'HostDiskFull', 'free some space'],
     [1, 'sudo: a password is required\n', 'SudoRefused', 'a password is required'],
     [1, 'ops is not in the sudoers file.\n', 'SudoRefused', 'without a password'],
+    [1, 'sudo: sorry, you must have a tty to run sudo\n', 'SudoRefused', 'Defaults:ops !requiretty'],
     [127, 'bash: line 1: sudo: command not found\n', 'SudoRefused', 'command not found'],
     [2, 'sh: 1: Syntax error\n', 'HostCommandFailed', 'ended with 2: sh: 1: Syntax error'],
     [137, '', 'HostCommandFailed', 'ended with 137'],

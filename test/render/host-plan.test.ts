@@ -26,6 +26,9 @@ describe('the plan of an exec', () => {
     [{ kind: 'StartProxy', deadManSeconds: 5, readySeconds: 9 }, 'StartProxy\t5\t9'],
     [{ kind: 'ConfirmCapture' }, 'ConfirmCapture'],
     [{ kind: 'StopProxy' }, 'StopProxy'],
+    [{ kind: 'Hold', by: 'drain-shop-orders-1-01' }, 'Hold\tdrain-shop-orders-1-01'],
+    [{ kind: 'ReleaseHold' }, 'ReleaseHold'],
+    [{ kind: 'RestartProxy', readySeconds: 60 }, 'RestartProxy\t60'],
     [{ kind: 'Restore' }, 'Restore'],
     [
       { kind: 'InstallPackage', name: 'istio-sidecar', version: '1.30.0', sha256: 'ab', localPath: '/p/x_amd64.deb' },

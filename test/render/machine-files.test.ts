@@ -34,17 +34,26 @@ const cluster: RenderInput['cluster'] = {
   objects: [],
 };
 const machine = {
+  hostKeyFingerprint: `SHA256:${'A'.repeat(43)}`,
   hostname: 'orders-1',
   addresses: ['192.168.0.4', '10.245.0.11'],
   ownAddress: '10.245.0.11',
   sshdPorts: [2222, 22],
 };
 
-const render = (changes: { request?: Partial<OnboardMachine>; cluster?: Partial<ClusterFacts> } = {}) =>
+interface Changes {
+  readonly request?: Partial<OnboardMachine>;
+  readonly cluster?: Partial<ClusterFacts>;
+  readonly machine?: Partial<RenderInput['machine']>;
+  readonly enforcement?: 'observe' | 'enforce';
+}
+
+const render = ({ enforcement, ...changes }: Changes = {}) =>
   renderMachineFiles({
     request: { ...request, ...changes.request },
     cluster: { ...cluster, ...changes.cluster },
-    machine,
+    machine: { ...machine, ...changes.machine },
+    ...(enforcement === undefined ? {} : { enforcement }),
   });
 
 const rendered = render();
@@ -67,6 +76,8 @@ describe('files', () => {
       '0644 istio-proxy:istio-proxy certificateSet /etc/certs/root-cert.pem',
       '0755 root:root bytes /var/lib/meshlift/bin/capture',
       '0644 root:root bytes /etc/systemd/system/istio.service.d/meshlift.conf',
+      '0644 root:root bytes /etc/systemd/system/meshlift-closed.service',
+      '0644 root:root bytes /etc/systemd/system/multi-user.target.d/meshlift.conf',
     ]);
     expect(rendered.token).toEqual({
       path: '/var/run/secrets/tokens/istio-token',
@@ -186,5 +197,99 @@ describe('objects', () => {
       },
     });
     expect(again.objects.slice(2)).toEqual([expect.objectContaining({ kind: 'WorkloadGroup', spec }), account]);
+  });
+});
+
+describe('isolation', () => {
+  const specs = (changes: Changes): Record<string, unknown> =>
+    Object.fromEntries(render(changes).objects.map(({ kind, spec }) => [kind, spec]));
+  const own = (changes: Changes): string[] =>
+    render(changes)
+      .files.filter(({ path }) => /exclude-ports|enforce$/.test(path))
+      .map(({ path, content }) => `${path}: ${content.trim().replaceAll('\n', ' ')}`);
+  const speaksFirst = { serverFirstPorts: [2525, 25] };
+  const declared = { workload: { ports: { http: 8080, 'tcp-mail': 2525 } } };
+
+  test('enforce takes mTLS of the own namespace alone, and reaches only what that declares', () => {
+    const selected = { matchLabels: { 'meshlift.dev/machine': 'orders-1' } };
+    expect(specs({ enforcement: 'enforce' })).toMatchObject({
+      PeerAuthentication: { selector: selected, mtls: { mode: 'STRICT' } },
+      Sidecar: { egress: [{ hosts: ['./*'] }], outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } },
+      AuthorizationPolicy: {
+        selector: selected,
+        action: 'ALLOW',
+        rules: [{ from: [{ source: { namespaces: ['shop'] } }] }],
+      },
+    });
+  });
+
+  const files: readonly (readonly [string, Changes, string[]])[] = [
+    ['nothing where no server speaks first', {}, []],
+    ['ports where the server speaks first', { machine: speaksFirst }, ['/var/lib/meshlift/exclude-ports: 25 2525']],
+    [
+      'what a running proxy leaves alone, whatever speaks first since',
+      { machine: { ...speaksFirst, isCaptured: true, excludedPorts: [25] } },
+      ['/var/lib/meshlift/exclude-ports: 25'],
+    ],
+    [
+      'the flag of a machine that is enforced',
+      { machine: { isEnforced: true, isCaptured: true } },
+      ['/var/lib/meshlift/enforce: enforce'],
+    ],
+    [
+      'the flag again on a new image of one that was',
+      {
+        cluster: {
+          objects: [
+            {
+              apiVersion: 'security.istio.io/v1',
+              kind: 'PeerAuthentication',
+              metadata: { name: 'meshlift-orders-1', namespace: 'shop' },
+              spec: { mtls: { mode: 'STRICT' } },
+            },
+          ],
+        },
+      },
+      ['/var/lib/meshlift/enforce: enforce'],
+    ],
+    [
+      'only ports that are not declared as TCP, where enforced',
+      {
+        enforcement: 'enforce',
+        request: declared,
+        machine: { ...speaksFirst, isCaptured: true, excludedPorts: [2525] },
+      },
+      ['/var/lib/meshlift/exclude-ports: 25', '/var/lib/meshlift/enforce: enforce'],
+    ],
+    [
+      'only ports that no Service of it declares as TCP',
+      {
+        enforcement: 'enforce',
+        machine: { serverFirstPorts: [25, 2525, 3306, 5432] },
+        request: { workload: { labels: { app: 'orders', version: 'vm' }, ports: { db: 5432 } } },
+        cluster: {
+          services: [
+            { selector: { app: 'orders' }, ports: [{ name: 'tcp-mail', port: 25, targetPort: 2525 }] },
+            { selector: { version: 'vm' }, ports: [{ name: 'db', port: 5432, targetPort: 'db', appProtocol: 'tcp' }] },
+            { selector: { app: 'other' }, ports: [{ name: 'mysql', port: 3306 }] },
+          ],
+        },
+      },
+      ['/var/lib/meshlift/exclude-ports: 25 3306', '/var/lib/meshlift/enforce: enforce'],
+    ],
+    [
+      'all of them again, where observed again',
+      { enforcement: 'observe', request: declared, machine: { ...speaksFirst, isEnforced: true, isCaptured: true } },
+      ['/var/lib/meshlift/exclude-ports: 25 2525'],
+    ],
+  ];
+  test.each(files)('the files hold %s', (_, changes, expected) => {
+    expect(own(changes)).toEqual(expected);
+  });
+
+  test('callers in the mesh are told to speak plaintext where no proxy is in the way', () => {
+    expect(specs({ machine: speaksFirst })['PeerAuthentication']).toMatchObject({
+      portLevelMtls: { 25: { mode: 'DISABLE' }, 2525: { mode: 'DISABLE' } },
+    });
   });
 });

@@ -56,10 +56,19 @@ describe('merge order', () => {
 
   test('computed metadata wins over everything, and the probe is the group’s or none', () => {
     const { defaultConfig, proxyMetadata } = render(
-      'defaultConfig: {readinessProbe: {httpGet: {port: 1}}, proxyMetadata: {POD_NAMESPACE: other, ISTIO_META_DNS_CAPTURE: "false"}}',
+      'defaultConfig: {readinessProbe: {httpGet: {port: 1}}, proxyMetadata: {POD_NAMESPACE: other}}',
     );
-    expect(proxyMetadata).toMatchObject({ POD_NAMESPACE: 'shop', ISTIO_META_DNS_CAPTURE: 'true' });
+    expect(proxyMetadata).toMatchObject({ POD_NAMESPACE: 'shop' });
     expect(defaultConfig).not.toHaveProperty('readinessProbe');
+  });
+
+  test('DNS is captured unless mesh or group say otherwise', () => {
+    const off = 'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "false"}';
+    const captured = (mesh: string, found: Found = {}): string | undefined =>
+      render(mesh, found).proxyMetadata['ISTIO_META_DNS_CAPTURE'];
+    expect(captured('{}')).toBe('true');
+    expect(captured(`defaultConfig: {${off}}`)).toBe('false');
+    expect(captured('{}', { annotations: annotation(off) })).toBe('false');
   });
 });
 

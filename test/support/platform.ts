@@ -1,15 +1,16 @@
 /** What an end-to-end file starts from: the shared sandbox, and Meshlift running as processes of its own. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ulid } from 'ulid';
 
 import { Api } from '../../demo/api-client.ts';
+import { applyHostPolicies } from '../../demo/host-policy.ts';
 import { type MeshliftProcess, startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, type SandboxEnv, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { deployed } from './deployed.ts';
+import { freePort } from './free-port.ts';
 import { command, freshMachine } from './sandbox.ts';
 
 export interface Platform {
@@ -31,21 +32,31 @@ export interface PlatformOptions {
   readonly asEnvSays?: boolean;
   /** Variables of the worker alone. */
   readonly worker?: Readonly<Record<string, string>>;
+  /** Variables of the API alone. */
+  readonly apiEnv?: Readonly<Record<string, string>>;
 }
+
+export const testPolicies = join(import.meta.dirname, 'host-policy.yaml');
 
 /** Each file has an API and a Temporal namespace of its own, unless told otherwise, so that files run side by side. */
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const shared = await sandboxEnv();
   const env = options.asEnvSays === true ? shared : await withOwnAddresses(shared);
   const scratch = mkdtempSync(join(tmpdir(), 'meshlift-e2e-'));
+  await applyHostPolicies(testPolicies);
+  const accounts = await deployed(env, scratch);
   const machines: SandboxMachine[] = [];
   let workers = 0;
   const startWorker = async (): Promise<MeshliftProcess> =>
-    await startProcess('worker', { ...env.exports, ...options.worker }, join(scratch, `worker-${++workers}.log`));
+    await startProcess(
+      'worker',
+      { ...env.exports, KUBECONFIG: accounts.worker, ...options.worker },
+      join(scratch, `worker-${++workers}.log`),
+    );
   let worker = await startWorker();
   const api = await startProcess(
     'api',
-    { ...env.exports, MESHLIFT_LISTEN: new URL(env.meshliftApi).host },
+    { ...env.exports, KUBECONFIG: accounts.api, MESHLIFT_LISTEN: new URL(env.meshliftApi).host, ...options.apiEnv },
     join(scratch, 'api.log'),
   );
   return {
@@ -66,10 +77,17 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     stop: async () => {
       await api.stop();
       await worker.stop();
-      for (const { name } of machines) await sandbox('machine', 'remove', name);
+      for (const machine of machines) await forget(machine);
       rmSync(scratch, { recursive: true, force: true });
     },
   };
+}
+
+/** Another machine may get its address: what a test left of it in the cluster would be in the way. */
+async function forget({ name, namespace }: SandboxMachine): Promise<void> {
+  await sandbox('machine', 'remove', name);
+  const kinds = 'peerauthentications,sidecars,authorizationpolicies,workloadentries';
+  await command('kubectl', '-n', namespace, 'delete', kinds, '-l', `meshlift.dev/machine=${name}`);
 }
 
 async function withOwnAddresses(shared: SandboxEnv): Promise<SandboxEnv> {
@@ -77,14 +95,4 @@ async function withOwnAddresses(shared: SandboxEnv): Promise<SandboxEnv> {
   const meshliftApi = `http://127.0.0.1:${await freePort()}`;
   const exports = { ...shared.exports, TEMPORAL_NAMESPACE: temporalNamespace, MESHLIFT_API: meshliftApi };
   return { ...shared, temporalNamespace, meshliftApi, exports };
-}
-
-/** A port nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

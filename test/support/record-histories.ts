@@ -1,26 +1,129 @@
 /**
- * Saves histories of workflows for the replay test: `node test/support/record-histories.ts <name>=<workflow id>...` with
- * Temporal's environment set and its command line on the PATH. Each goes to test/replay/histories/<name>.json.
+ * Records the histories of the replay test from real runs: `node test/support/record-histories.ts` while the sandbox is up. Every
+ * workflow, and of each the ways it ends; each goes to test/replay/histories/<name>.json.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const folder = join(import.meta.dirname, '..', 'replay', 'histories');
+import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { onboardRequest, powerOff, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { type Platform, startPlatform } from './platform.ts';
+import { onMachine } from './sandbox.ts';
 
-const wanted = process.argv.slice(2).map((argument) => argument.split('='));
-if (wanted.length === 0 || wanted.some(([name, id]) => !name || !id)) {
-  throw new Error('usage: record-histories.ts <name>=<workflow id>...');
-}
+const folder = join(import.meta.dirname, '..', 'replay', 'histories');
 mkdirSync(folder, { recursive: true });
-for (const [name = '', workflowId = ''] of wanted) {
-  const shown = execFileSync('temporal', ['workflow', 'show', '--output', 'json', '--workflow-id', workflowId], {
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  const file = join(folder, `${name}.json`);
-  writeFileSync(file, withoutOrigin(shown));
-  process.stdout.write(`${workflowId} -> ${file}\n`);
+
+const platform: Platform = await startPlatform();
+const { api, env } = platform;
+try {
+  const [member, killed, stopped, broken] = await Promise.all(
+    ['member', 'killed', 'stopped', 'broken'].map(async (name) => await platform.machine(`history-${name}`, 'shop')),
+  );
+  if (!member || !killed || !stopped || !broken) throw new Error('a machine is missing');
+  await Promise.all([recordUnreachable(), recordMember(member), recordRolledBack(broken)]);
+  await recordCancelled(stopped);
+  await recordKilled(killed);
+  await recordLeaving(member);
+} finally {
+  await platform.stop();
+}
+
+function requestFor(machine: SandboxMachine) {
+  return onboardRequest(env, machine, machine.name);
+}
+
+async function recordMember(machine: SandboxMachine): Promise<void> {
+  const body = requestFor(machine);
+  await api.call('POST', '/v1/machines?validateOnly=true', body);
+  const plans = JSON.parse(await platform.temporal('workflow', 'list', '--query', "WorkflowType='planMachine'")) as {
+    readonly execution: { readonly workflowId: string };
+  }[];
+  await record('plan', plans[0]?.execution.workflowId ?? '');
+  await finish('onboard', (await api.onboard(body)).id);
+  await finish('onboard-repeated', (await api.onboard(body)).id);
+  const verbs = [
+    ['enforce', 'enforce', { mode: 'enforce' }],
+    ['enforce-repeated', 'enforce', { mode: 'enforce' }],
+    ['observe', 'enforce', { mode: 'observe' }],
+    ['drain', 'drain', { allowDisruption: true }],
+    ['undrain', 'undrain', {}],
+    ['restart-proxy', 'restart-proxy', { allowDisruption: true }],
+    ['restart-proxy-again', 'restart-proxy', {}],
+  ] as const;
+  for (const [name, verb, request] of verbs) {
+    const path = `/v1/machines/shop/${machine.name}/${verb}`;
+    await finish(name, (await api.call<Operation>('POST', path, request)).body.id);
+  }
+  await record('machine-in-mesh', `machine/shop/${machine.name}`);
+  await record('floors', 'floors/shop');
+}
+
+async function recordUnreachable(): Promise<void> {
+  const nowhere = { name: 'history-nowhere', namespace: 'shop', workloadGroup: 'nowhere', workload: {} };
+  const host = { address: '127.0.0.1', port: 1, user: 'ops', credentialsName: 'sandbox-ssh' };
+  const request = { ...nowhere, host: { ...host, hostKey: { fingerprint: `SHA256:${'A'.repeat(43)}` } } };
+  await finish('onboard-unreachable', (await api.onboard(request)).id);
+  await record('machine-failed', 'machine/shop/history-nowhere');
+}
+
+/** The package is in when the files meet a folder that takes none. */
+async function recordRolledBack(machine: SandboxMachine): Promise<void> {
+  const folderOfUnits = '/etc/systemd/system';
+  await onMachine(
+    machine,
+    `mount --bind ${folderOfUnits} ${folderOfUnits} && mount -o remount,ro,bind ${folderOfUnits}`,
+  );
+  await finish('onboard-rolled-back', (await api.onboard(requestFor(machine))).id);
+}
+
+async function recordCancelled(machine: SandboxMachine): Promise<void> {
+  const { id } = await api.onboard(requestFor(machine));
+  await reaches(id, 'startProxy');
+  await api.call('POST', `/v1/operations/${id}/cancel`);
+  await finish('onboard-cancelled', id);
+}
+
+async function recordKilled(machine: SandboxMachine): Promise<void> {
+  const { id } = await api.onboard(requestFor(machine));
+  await reaches(id, 'installPackage');
+  await platform.replaceWorker();
+  await finish('onboard-after-kill', id);
+  await finish('offboard', (await api.offboard('shop', machine.name)).id);
+  await record('machine-offboarded', `machine/shop/${machine.name}`);
+}
+
+async function recordLeaving(machine: SandboxMachine): Promise<void> {
+  const { id } = await api.offboard('shop', machine.name);
+  await reaches(id, 'drainWorkloadEntry');
+  await api.call('POST', `/v1/operations/${id}/cancel`);
+  await finish('offboard-cancelled', id);
+  await powerOff(machine);
+  await finish('offboard-untouched', (await api.offboard('shop', machine.name)).id);
+  const forced = await api.call<Operation>('DELETE', `/v1/machines/shop/${machine.name}?force=true`);
+  await finish('offboard-forced', forced.body.id);
+}
+
+async function reaches(id: string, step: string): Promise<void> {
+  await eventually(
+    `${id} is in step ${step}`,
+    async () => (await api.operation(id)).steps.find(({ name }) => name === step)?.phase === 'Running',
+    60_000,
+    20,
+  );
+}
+
+async function finish(name: string, id: string): Promise<void> {
+  const { phase, message } = await api.finished(id);
+  process.stdout.write(`${name}: ${phase} ${message ?? ''}\n`);
+  await record(name, id);
+}
+
+async function record(name: string, workflowId: string): Promise<void> {
+  writeFileSync(
+    join(folder, `${name}.json`),
+    withoutOrigin(await platform.temporal('workflow', 'show', '--workflow-id', workflowId)),
+  );
 }
 
 /** Without stack traces and identities: who recorded it, and where, is of no use here. */

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-import { addMachine, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { addMachine, type App, sandboxEnv, type SandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 
 const execute = promisify(execFile);
 
@@ -13,30 +13,30 @@ const run = Date.now().toString(36).slice(-5);
 export const freshMachine = async (
   name: string,
   namespace: string,
-  network: 'direct' | 'gateway' = 'direct',
-): Promise<SandboxMachine> => await addMachine(`${name}-${run}`, namespace, network);
+  network: 'direct' | 'gateway' | 'inner' = 'direct',
+  apps: readonly App[] = ['http'],
+): Promise<SandboxMachine> => await addMachine(`${name}-${run}`, namespace, network, apps);
 
 /** A command on the machine, as its login user with sudo, over the sandbox's own way in. */
 export async function onMachine(machine: SandboxMachine, command: string): Promise<string> {
   const env = await sandboxEnv();
   const { stdout } = await execute(
     'ssh',
-    [
-      '-i',
-      env.sshKey,
-      '-o',
-      `UserKnownHostsFile=${env.knownHosts}`,
-      '-o',
-      'BatchMode=yes',
-      '-o',
-      'LogLevel=ERROR',
-      `ops@${machine.address}`,
-      `sudo -n sh -c ${quote(command)}`,
-    ],
+    [...sshOptions(env), ...throughJump(env, machine), `ops@${machine.address}`, `sudo -n sh -c ${quote(command)}`],
     { maxBuffer: 64 * 1024 * 1024 },
   );
   return stdout;
 }
+
+const sshOptions = (env: SandboxEnv): string[] => [
+  ...['-i', env.sshKey, '-o', `UserKnownHostsFile=${env.knownHosts}`],
+  ...['-o', 'BatchMode=yes', '-o', 'LogLevel=ERROR'],
+];
+
+const throughJump = (env: SandboxEnv, { jump }: SandboxMachine): string[] =>
+  jump === undefined
+    ? []
+    : ['-o', `ProxyCommand=ssh ${sshOptions(env).join(' ')} -W %h:%p ${jump.user}@${jump.address}`];
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 

@@ -3,11 +3,13 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 
 import { type Activities, createActivities } from '../../activities/index.ts';
+import { applyHostPolicies } from '../../demo/host-policy.ts';
 import type { SandboxEnv } from '../../demo/sandbox-client.ts';
 import { readWorkerConfig } from '../../worker/config.ts';
 import { createPorts } from '../../worker/ports.ts';
 import { setUpTemporal } from '../../worker/temporal-setup.ts';
 import { createWorker } from '../../worker/worker.ts';
+import { testPolicies } from './platform.ts';
 
 export interface TestWorker {
   readonly client: Client;
@@ -16,13 +18,14 @@ export interface TestWorker {
 
 /** Caches no workflow, so that each workflow task replays its whole history. */
 export async function startTestWorker(
-  env: SandboxEnv,
+  env: Pick<SandboxEnv, 'kubeconfig' | 'exports'>,
   namespace: string,
   change: (activities: Activities) => Activities,
 ): Promise<TestWorker> {
   Object.assign(process.env, { KUBECONFIG: env.kubeconfig });
   Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
   const config = readWorkerConfig({ ...env.exports, TEMPORAL_NAMESPACE: namespace, MESHLIFT_CACHED_WORKFLOWS: '0' });
+  await applyHostPolicies(testPolicies);
   const setUp = await Connection.connect(config.temporal.connection);
   await setUpTemporal(setUp, namespace);
   const connection = await NativeConnection.connect(config.temporal.connection);

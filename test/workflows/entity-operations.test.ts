@@ -47,6 +47,13 @@ function good(activities: Activities): Activities {
     verifyHealthy: () => Promise.resolve(entry),
     drainWorkloadEntry: () => Promise.resolve(true),
     verifyNotGivenOut: () => Promise.resolve(),
+    askLease: () => Promise.resolve({ kind: 'Granted', disrupts: [] }),
+    holdMachine: () => changed('Hold /var/lib/meshlift/hold'),
+    releaseMachine: () => changed(),
+    stopCapture: () => changed(),
+    drainProxy: () => changed(),
+    verifyLabelSeen: () => Promise.resolve({ hosts: [], seen: [] }),
+    verifyQuiet: () => Promise.resolve(quiet),
     removeWorkloadEntry: () => Promise.resolve([]),
     removeObjects: () => Promise.resolve([]),
     removeGroupIfUnused: () => Promise.resolve([]),
@@ -61,6 +68,8 @@ function good(activities: Activities): Activities {
   ]);
   return Object.fromEntries(replaced) as Activities;
 }
+
+const quiet = { isProxyUp: true, active: 0, came: 0, senders: [], outboundFailed: 0 };
 
 async function start(
   type: 'onboardMachine' | 'offboardMachine',
@@ -149,7 +158,7 @@ test('names the restart that a change under a running proxy waits for, and verif
     proxy: { ...memberMachine.proxy, runningVersion: '1.29.2' },
   };
   const operation = await endOf(await start('onboardMachine', 'restart', { isMember: true }, facts));
-  expect(operation).toMatchObject({ phase: 'Succeeded', next: expect.stringContaining('systemctl restart istio') });
+  expect(operation).toMatchObject({ phase: 'Succeeded', next: expect.stringContaining('restart-proxy') });
   expect(operation.conditions).toContainEqual(
     expect.objectContaining({ type: 'ProxyUpToDate', status: 'False', reason: 'RestartRequired', category: 'Warning' }),
   );

@@ -1,0 +1,121 @@
+/** Proof that every client has let go of a drained machine, from what istiods say. */
+import { describe, expect, test } from '@jest/globals';
+
+import type { Traffic } from '../../activities/ports/host-port.ts';
+import type { EndpointLook, ProxyConnection, WatcherLook } from '../../activities/ports/mesh-port.ts';
+import {
+  isGivenOutByAll,
+  seenDraining,
+  silentIstiods,
+  stoodStill,
+  unprovenClients,
+} from '../../workflows/plan/drain-proof.ts';
+
+const D = '2026-01-01T10:00:05.000Z';
+const later = '2026-01-01T10:00:06.000Z';
+
+const endpoint = (draining?: string): EndpointLook['endpoints'][number] => ({
+  host: 'orders',
+  ...(draining === undefined ? {} : { draining }),
+  isOffered: draining === undefined,
+});
+const look = (istiodPod: string, ...endpoints: EndpointLook['endpoints']): EndpointLook => ({
+  istiodPod,
+  at: D,
+  endpoints,
+});
+
+describe('the label is seen', () => {
+  test('once every istiod holds this very value on every endpoint of the machine', () => {
+    const both = [look('a', endpoint('X.a'), endpoint('X.a')), look('b', endpoint('X.a'))];
+    expect(seenDraining(both, 'X.a')).toEqual([
+      { istiodPod: 'a', at: D },
+      { istiodPod: 'b', at: D },
+    ]);
+  });
+  test.each([
+    ['one istiod has not heard', [look('a', endpoint('X.a')), look('b', endpoint())]],
+    ['one holds the value of another operation', [look('a', endpoint('X.a')), look('b', endpoint('Y.a'))]],
+    ['one port of the machine is without it', [look('a', endpoint('X.a'), endpoint())]],
+  ])('not while %s', (_, looks) => {
+    expect(seenDraining(looks, 'X.a')).toBeUndefined();
+  });
+});
+
+describe('the machine is given out again', () => {
+  test.each<[string, EndpointLook[], boolean]>([
+    ['every istiod offers it', [look('a', endpoint()), look('b', endpoint())], true],
+    ['one still holds it back', [look('a', endpoint()), look('b', endpoint('X.b'))], false],
+    ['one does not know it yet', [look('a', endpoint()), look('b')], false],
+    ['no Service selects it', [look('a'), look('b')], true],
+  ])('%s', (_, looks, isOut) => {
+    expect(isGivenOutByAll(looks)).toBe(isOut);
+  });
+});
+
+const client = (proxy: string, more: Partial<ProxyConnection> = {}): ProxyConnection => ({
+  proxy,
+  addresses: [`ip-${proxy}`],
+  isWatching: true,
+  sentAt: later,
+  acknowledgedAt: later,
+  ...more,
+});
+const istiod = (istiodPod: string, ...connections: ProxyConnection[]): WatcherLook => ({
+  istiodPod,
+  version: '1.30.0',
+  connections,
+});
+const seen = [
+  { istiodPod: 'a', at: D },
+  { istiodPod: 'b', at: D },
+];
+const expected = (...names: string[]) => names.map((proxy) => ({ proxy, addresses: [`ip-${proxy}`] }));
+const unproven = (looks: WatcherLook[], names: string[] = []) =>
+  unprovenClients({ machine: 'm1.shop', expected: expected(...names), looks, seen }).map(({ proxy }) => proxy);
+
+describe('a client has let go', () => {
+  test.each<[string, WatcherLook[], string[], string[]]>([
+    ['that acknowledged endpoints of a later second', [istiod('a', client('p'))], ['p'], []],
+    ['not in the same second', [istiod('a', client('p', { acknowledgedAt: D }))], ['p'], ['p']],
+    [
+      'not where it was only sent them',
+      [istiod('a', client('p', { acknowledgedAt: '2026-01-01T10:00:01.000Z' }))],
+      ['p'],
+      ['p'],
+    ],
+    [
+      'not where it never acknowledged any',
+      [istiod('a', { ...client('p'), acknowledgedAt: undefined } as never)],
+      ['p'],
+      ['p'],
+    ],
+    ['not where it refuses them', [istiod('a', client('p', { error: 'bad' }))], ['p'], ['p']],
+    ['that never held the machine', [istiod('a', client('p', { isWatching: false, acknowledgedAt: D }))], ['p'], []],
+    ['not where it is connected to no istiod', [istiod('a', client('p'))], ['p', 'gone'], ['gone']],
+    ['that is found by its address', [istiod('a', client('p', { addresses: ['ip-entry'] }))], ['entry'], []],
+    ['whichever istiod it is connected to', [istiod('a', client('p')), istiod('b', client('q'))], ['p', 'q'], []],
+    ['not by an istiod that came since', [istiod('new', client('p'))], ['p'], ['p']],
+    ['the machine itself need not be connected', [istiod('a', client('p'))], ['p', 'm1.shop'], []],
+  ])('%s', (_, looks, names, left) => {
+    expect(unproven(looks, names)).toEqual(left);
+  });
+});
+
+test('an istiod that pushes nothing to any watcher proves nothing', () => {
+  const silent = istiod('b', client('q', { sentAt: D, acknowledgedAt: D }));
+  expect(silentIstiods({ looks: [istiod('a', client('p')), silent, istiod('a')], seen })).toEqual([silent]);
+});
+
+describe('requests stand still', () => {
+  const quiet: Traffic = { isProxyUp: true, active: 0, came: 0, senders: [], outboundFailed: 0 };
+  test.each<[string, Partial<Traffic>, boolean]>([
+    ['nobody came', {}, true],
+    ['somebody came, and none over mTLS', { came: 5, cameOverMtls: 0, senders: ['10.0.0.9'] }, true],
+    ['somebody came over mTLS', { came: 5, cameOverMtls: 1 }, false],
+    ['without such a metric: no sender is of the mesh', { came: 5, senders: ['10.0.0.9'] }, true],
+    ['without such a metric: a sender is of the mesh', { came: 5, senders: ['10.0.0.1', '10.0.0.9'] }, false],
+  ])('%s', (_, traffic, isStill) => {
+    expect(stoodStill({ ...quiet, ...traffic }, ['10.0.0.1'])).toBe(isStill);
+  });
+});

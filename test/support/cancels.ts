@@ -1,0 +1,145 @@
+/** An operation that is cancelled while one of its activities runs: everything is real, the cancel comes at that very moment. */
+import { WithStartWorkflowOperation } from '@temporalio/client';
+import { Context } from '@temporalio/activity';
+import { ulid } from 'ulid';
+
+import type { Activities } from '../../activities/index.ts';
+import type { Machine } from '../../api/schemas/machine.ts';
+import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { onboardRequest, sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import type { Accepted, MachineInput, OffboardRequest, OnboardRequest } from '../../workflows/messages.ts';
+import { difference, snapshot } from './as-found.ts';
+import { objectsOf } from './operations.ts';
+import { freshMachine } from './sandbox.ts';
+import { startTestWorker, type TestWorker } from './test-worker.ts';
+
+/** Steps in which an operation can be cancelled: the verb, and the activity that runs then. */
+export const cancelRows = [
+  ...(
+    [
+      'inspectMachine',
+      'applyObjects',
+      'installPackage',
+      'writeBootstrapFiles',
+      'placeToken',
+      'startProxy',
+      'confirmCapture',
+      'verifyConnected',
+      'verifyRegistered',
+      'verifyHealthy',
+    ] as const
+  ).map((activity) => `onboard in ${activity}` as const),
+  ...(['drainWorkloadEntry', 'verifyAcknowledged'] as const).map((activity) => `offboard in ${activity}` as const),
+] as const satisfies readonly `${'onboard' | 'offboard'} in ${keyof Activities}`[];
+export type CancelRow = (typeof cancelRows)[number];
+
+export interface Cancelled {
+  readonly operation: Operation;
+  /** What the machine was after it. */
+  readonly phase: string;
+  /** What is left in the end; a machine whose offboarding was cancelled is offboarded then. */
+  readonly left: readonly string[];
+}
+
+type Activity = (input: unknown) => Promise<unknown>;
+
+/** Runs rows against one worker of its own; `stop` ends it. */
+export class CancelRows {
+  private worker: TestWorker | undefined;
+  /** Operations that are to be cancelled, with the activity in which it happens; once each. */
+  private readonly armed = new Map<string, string>();
+
+  async start(): Promise<void> {
+    this.worker = await startTestWorker(await sandboxEnv(), `cancels-${ulid().toLowerCase()}`, (activities) =>
+      this.cancelling(activities),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.worker?.stop();
+  }
+
+  private get client(): TestWorker['client'] {
+    if (!this.worker) throw new Error('No worker was started');
+    return this.worker.client;
+  }
+
+  private cancelling(activities: Activities): Activities {
+    const replaced = Object.entries(activities).map(([name, real]) => [
+      name,
+      async (input: unknown): Promise<unknown> => {
+        const { workflowId = '' } = Context.current().info.workflowExecution ?? {};
+        if (this.armed.get(workflowId) === name) {
+          this.armed.delete(workflowId);
+          await this.client.workflow.getHandle(workflowId).cancel();
+        }
+        return await (real as Activity)(input);
+      },
+    ]);
+    return Object.fromEntries(replaced) as Activities;
+  }
+
+  async run(row: CancelRow): Promise<Cancelled> {
+    const [verb = '', activity = ''] = row.split(' in ');
+    const machine = await freshMachine(`cancel-${verb}-${activity.toLowerCase()}`, 'shop');
+    const asFound = await snapshot(machine);
+    const first = await this.onboard(machine, verb === 'onboard' ? activity : undefined);
+    const operation = verb === 'onboard' ? first : await this.offboard(machine, activity);
+    const { phase } = await this.entity(machine).query<Machine>('machine');
+    if (verb === 'offboard') await this.offboard(machine);
+    const left = [...difference(asFound, await snapshot(machine)), ...(await objectsOf('shop', machine.name))];
+    await sandbox('machine', 'remove', machine.name);
+    return { operation, phase, left };
+  }
+
+  private entity({ namespace, name }: SandboxMachine) {
+    return this.client.workflow.getHandle(`machine/${namespace}/${name}`);
+  }
+
+  private async onboard(machine: SandboxMachine, cancelledIn?: string): Promise<Operation> {
+    const { namespace, name } = machine;
+    const operationId = `onboard-${namespace}-${name}-${ulid()}`;
+    if (cancelledIn !== undefined) this.armed.set(operationId, cancelledIn);
+    const startWorkflowOperation = new WithStartWorkflowOperation<(input: MachineInput) => Promise<unknown>>(
+      'machine',
+      {
+        workflowId: `machine/${namespace}/${name}`,
+        taskQueue: 'meshlift',
+        args: [{ namespace, name }],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      },
+    );
+    const body = onboardRequest(await sandboxEnv(), machine, name);
+    const request: OnboardRequest = { operationId, bodyDigest: name, body };
+    await this.client.workflow.executeUpdateWithStart<
+      (input: MachineInput) => Promise<unknown>,
+      Accepted,
+      [OnboardRequest]
+    >('onboard', { args: [request], startWorkflowOperation });
+    return await this.endOf(machine, operationId);
+  }
+
+  private async offboard(machine: SandboxMachine, cancelledIn?: string): Promise<Operation> {
+    const operationId = `offboard-${machine.namespace}-${machine.name}-${ulid()}`;
+    if (cancelledIn !== undefined) this.armed.set(operationId, cancelledIn);
+    const request: OffboardRequest = { operationId, bodyDigest: 'none' };
+    await this.entity(machine).executeUpdate<Accepted, [OffboardRequest]>('offboard', { args: [request] });
+    return await this.endOf(machine, operationId);
+  }
+
+  /** How the operation ended, once its machine has heard of that. */
+  private async endOf(machine: SandboxMachine, operationId: string): Promise<Operation> {
+    await eventually(
+      `${operationId} has ended`,
+      async () => {
+        const { lastOperations } = await this.entity(machine).query<Machine>('machine');
+        const told = lastOperations.find(({ id }) => id === operationId)?.phase;
+        return told !== undefined && told !== 'Running' && told !== 'Pending';
+      },
+      300_000,
+      500,
+    );
+    return await this.client.workflow.getHandle(operationId).query<Operation>('operation');
+  }
+}
