@@ -29,33 +29,50 @@ export async function readClusterFacts(source: FactsSource, query: ClusterQuery)
   const { namespace } = query;
   const namespaceObject = await found(client.core.readNamespace({ name: namespace }));
   const namespaceLabels = namespaceObject?.metadata?.labels ?? {};
-  const group = await readGroup(client, query);
-  const serviceAccount = serviceAccountName(query, group);
-  const [revision, gateway, account, root, services, objects] = await Promise.all([
+  const [revision, gateway, inNamespace] = await Promise.all([
     readRevision(client, source.debug, istioNamespace, revisionQuery(query, namespaceLabels)),
     readGateway(client, istioNamespace),
-    found(client.core.readNamespacedServiceAccount({ name: serviceAccount, namespace })),
-    found(client.core.readNamespacedConfigMap({ name: 'istio-ca-root-cert', namespace })),
-    readServices(client, namespace),
-    readOurObjects(client, query),
+    // An account that is bound per namespace may not ask in one that is not there.
+    namespaceObject === undefined ? nothingThere : readNamespace(client, query),
   ]);
   const controlPlane = revision === undefined ? {} : await readControlPlane(source, revision.name);
   const rootNamespace = rootNamespaceOf(controlPlane.meshConfig) ?? istioNamespace;
-  const rootCertificate = root?.data?.['root-cert.pem'];
   return {
     istioNamespace,
     namespaceExists: namespaceObject !== undefined,
     namespaceIsAmbient: namespaceLabels['istio.io/dataplane-mode'] === 'ambient',
-    ...(group === undefined ? {} : { workloadGroup: group }),
-    serviceAccountExists: account !== undefined,
+    ...inNamespace,
     ...(revision === undefined ? {} : { revision }),
     ...controlPlane,
-    ...(rootCertificate === undefined ? {} : { rootCertificate, ...expiryOf(rootCertificate) }),
     ...(gateway === undefined ? {} : { gateway }),
+    policies: namespaceObject === undefined ? [] : await readPolicies(client, namespace, rootNamespace),
+    rootNamespace,
+  };
+}
+
+type InNamespace = Pick<
+  ClusterFacts,
+  'workloadGroup' | 'serviceAccountExists' | 'rootCertificate' | 'rootCertificateExpiresAt' | 'services' | 'objects'
+>;
+
+const nothingThere: InNamespace = { serviceAccountExists: false, services: [], objects: [] };
+
+async function readNamespace(client: KubernetesClient, query: ClusterQuery): Promise<InNamespace> {
+  const { namespace } = query;
+  const group = await readGroup(client, query);
+  const [account, root, services, objects] = await Promise.all([
+    found(client.core.readNamespacedServiceAccount({ name: serviceAccountName(query, group), namespace })),
+    found(client.core.readNamespacedConfigMap({ name: 'istio-ca-root-cert', namespace })),
+    readServices(client, namespace),
+    readOurObjects(client, query),
+  ]);
+  const rootCertificate = root?.data?.['root-cert.pem'];
+  return {
+    ...(group === undefined ? {} : { workloadGroup: group }),
+    serviceAccountExists: account !== undefined,
+    ...(rootCertificate === undefined ? {} : { rootCertificate, ...expiryOf(rootCertificate) }),
     services,
     objects,
-    policies: await readPolicies(client, namespace, rootNamespace),
-    rootNamespace,
   };
 }
 

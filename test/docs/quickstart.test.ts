@@ -51,6 +51,7 @@ function blocks(heading: string): string[] {
   const section = text.split('\n## ').find((part) => part.startsWith(heading)) ?? '';
   return [...section.matchAll(/```sh\n(.*?)\n```/gs)].map(([, block = '']) =>
     block
+      .replaceAll('--identity $HOME/.ssh/meshlift', `--identity ${env.sshKey} --known-hosts ${env.knownHosts}`)
       .replaceAll('$HOME/.ssh/meshlift', env.sshKey)
       .replaceAll('$HOME/.kube/config', env.kubeconfig)
       .replaceAll('/srv/istio-packages', env.packages)
@@ -106,10 +107,11 @@ test('worker and API start, the plan has no fault, the machine joins and leaves'
   });
   await eventually('the API is ready', async () => (await api.call('GET', '/readyz')).status === 200, 90_000);
 
-  const look = await run(blocks('Look before you leap').join('\n'));
-  const plan = JSON.parse(look.slice(look.indexOf('{"conditions"'))) as Plan;
+  const [ask = '', check = ''] = blocks('Look before you leap');
+  const plan = JSON.parse(await run(ask)) as Plan;
   const faults = plan.conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
   expect(faults).toEqual([]);
+  expect(await run(check)).toContain(machine.name);
 
   const [onboard = '', after = ''] = blocks('Onboard, look, offboard');
   const { id } = JSON.parse(await run(onboard)) as { readonly id: string };

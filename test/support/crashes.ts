@@ -17,7 +17,7 @@ import { startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { liveOnce, type Life } from './life.ts';
 import { freePort } from './free-port.ts';
-import { testPolicies } from './platform.ts';
+import { forget, testPolicies } from './platform.ts';
 import { pick } from './seed.ts';
 
 const ways = ['before', 'inside', 'after'] as const;
@@ -110,7 +110,7 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
   } finally {
     await Promise.all([worked(), calmly()]);
     await Promise.all(servers.map(({ stop }) => stop()));
-    await sandbox('machine', 'remove', ...[calm, ...machines].map(({ name }) => name));
+    for (const machine of [calm, ...machines]) await forget(machine);
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -43,7 +43,7 @@ export async function liveOnce(api: Api, env: SandboxEnv, machine: SandboxMachin
     const undone = steps.filter((step) => step.phase !== 'Succeeded' && step.phase !== 'Unchanged');
     ends.push([verb, phase, ...(phase === 'Succeeded' ? [] : [message]), ...undone.map((step) => step.name)].join(' '));
   };
-  ends.push(await takenBack(api, { ...body, workload: { ...body.workload, probe: { tcpSocket: { port: 9 } } } }));
+  ends.push(await takenBack(api, { ...body, workload: { ...body.workload, probe: { httpGet: { port: 9 } } } }));
   await run(() => api.onboard(body));
   const member = (await memberSides(machine, asFound)).map((line) => withoutNames(line, machine));
   const journal = (await onMachine(machine, 'cut -f 2- /var/lib/meshlift/journal')).trim().split('\n');

@@ -84,7 +84,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 }
 
 /** Another machine may get its address: what a test left of it in the cluster would be in the way. */
-async function forget({ name, namespace }: SandboxMachine): Promise<void> {
+export async function forget({ name, namespace }: SandboxMachine): Promise<void> {
   await sandbox('machine', 'remove', name);
   const kinds = 'peerauthentications,sidecars,authorizationpolicies,workloadentries';
   await command('kubectl', '-n', namespace, 'delete', kinds, '-l', `meshlift.dev/machine=${name}`);
