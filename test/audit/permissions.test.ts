@@ -66,11 +66,15 @@ function used(account: string): Set<string> {
   );
 }
 
+/** Kubernetes from 1.35 asks for this verb where a port-forward comes as a WebSocket; the one here is older and asks for get. */
+const ofNewerClusters = ['create pods/portforward'];
+
 test.each([
   ['worker.yaml', 'meshlift'],
   ['api.yaml', 'meshlift-api'],
 ])('deploy/%s grants nothing that the tests did not use', (file, account) => {
   const known = used(account);
   expect(known.size).toBeGreaterThan(0);
-  expect(granted(file).filter((permission) => !known.has(permission))).toEqual([]);
+  const unused = granted(file).filter((permission) => !known.has(permission));
+  expect(unused.filter((permission) => !ofNewerClusters.includes(permission))).toEqual([]);
 });

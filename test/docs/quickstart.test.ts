@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ulid } from 'ulid';
 
+import type { Problem } from '../../api/schemas/common.ts';
 import type { Plan } from '../../api/schemas/machine.ts';
 import { Api } from '../../demo/api-client.ts';
 import { eventually } from '../../demo/eventually.ts';
@@ -108,8 +109,19 @@ test('worker and API start, the plan has no fault, the machine joins and leaves'
   await eventually('the API is ready', async () => (await api.call('GET', '/readyz')).status === 200, 90_000);
 
   const [ask = '', check = ''] = blocks('Look before you leap');
-  const plan = JSON.parse(await run(ask)) as Plan;
-  const faults = plan.conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
+  // The worker may come up after the API; until then the answer says to repeat.
+  let plan: Plan | undefined;
+  await eventually(
+    'the plan is answered',
+    async () => {
+      const answer = JSON.parse(await run(ask)) as Plan | Problem;
+      if (!('files' in answer)) return false;
+      plan = answer;
+      return true;
+    },
+    90_000,
+  );
+  const faults = plan?.conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
   expect(faults).toEqual([]);
   expect(await run(check)).toContain(machine.name);
 

@@ -43,7 +43,7 @@ export async function ask<T>(call: () => Promise<T>): Promise<T> {
       try {
         answer = { value: await call() };
       } catch (error) {
-        if (/answered (503|504)|fetch failed/.test(String(error))) return false;
+        if (/answered (429|503|504)|fetch failed/.test(String(error))) return false;
         throw new Unrecoverable(String(error), { cause: error });
       }
       return true;
