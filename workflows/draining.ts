@@ -253,9 +253,16 @@ export class Draining {
         request: { operationId: operation, machine: name, allowDisruption },
       });
     } catch (error) {
-      this.accept(error);
+      this.accept(explainFailure(error).type === 'TimedOut' ? this.evidenceMissing() : error);
       return undefined;
     }
+  }
+
+  /** No attempt said why: what a lease waits for is the word of every istiod. */
+  private evidenceMissing(): ApplicationFailure {
+    const { namespace } = this.on;
+    const message = `floors/${namespace} did not learn in time from every istiod who is in service; see that each istiod is Ready and can be reached by port-forward`;
+    return ApplicationFailure.nonRetryable(message, 'EvidenceUnavailable');
   }
 
   private async untilProven(until: number): Promise<void> {
