@@ -3,8 +3,11 @@ import { expect, test } from '@jest/globals';
 
 import { fuzz } from '../support/fuzz.ts';
 
+/** One that once found a fault: what is new is looked for by the matrix, whose seed changes with the commit. */
+const SEED = 3909;
+
 test('no answer to 150 requests breaks the OpenAPI document', async () => {
-  const { cases, findings, statuses, isReady } = await fuzz('fuzzing', 14);
+  const { cases, findings, statuses, isReady } = await fuzz('fuzzing', 14, SEED);
   expect(findings).toBe('');
   expect(cases).toBeGreaterThanOrEqual(150);
   expect(isReady).toBe(true);
