@@ -13,7 +13,7 @@ import {
 
 import type { HostStep } from '../activities/host.ts';
 import type { OnboardMachine } from '../api/schemas/machine.ts';
-import { changeCluster, changeHost, readCluster, readHost } from './activity-proxies.ts';
+import { changeCluster, changeHost, lookOnce, readCluster, readHost } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
 import { explainFailure } from './explain-failure.ts';
 import { lookAgain } from './look-again.ts';
@@ -30,8 +30,8 @@ export const DRAIN_STEPS = ['takeLease', 'holdMachine', 'drainWorkloadEntry', 'p
 /** What is undone where a drain does not end well. */
 const UNDOABLE = ['holdMachine', 'drainWorkloadEntry', 'proveDrained', 'quietConnections'];
 
-/** What one look takes at the least, also when the time is over. */
-const LAST_LOOK_MS = 3_000;
+/** What one look may take, also when the time is over. */
+const LOOK_MS = 20_000;
 const LONGEST_PAUSE_MS = 5_000;
 
 export interface Drained {
@@ -269,20 +269,18 @@ export class Draining {
     const { namespace, address } = this.entry;
     const { name: machine, operation } = this.on;
     const value = drainValue(operation);
-    const { hosts, seen } = await readCluster(`Wait until every istiod holds ${value}`, leftMs(until)).verifyLabelSeen({
-      namespace,
-      machine,
-      address,
-      value,
-    });
+    const { hosts, seen } = await untilSeen(`Wait until every istiod holds ${value}`, until, (cluster) =>
+      cluster.verifyLabelSeen({ namespace, machine, address, value }),
+    );
     if (hosts.length === 0) return;
     // istiod's times have whole seconds: what it pushes for the second label is later than what it said of the first.
     await sleep('1s', { summary: 'Before the push that proves' });
     await this.setLabel(drainValue(operation, 'b'));
-    const { meshAddresses } = await readCluster(
+    const { meshAddresses } = await untilSeen(
       `Wait until every client has acknowledged that ${address} is gone`,
-      leftMs(until),
-    ).verifyAcknowledged({ namespace, machine, hosts, seen });
+      until,
+      (cluster) => cluster.verifyAcknowledged({ namespace, machine, hosts, seen }),
+    );
     await this.untilStill(until, meshAddresses);
   }
 
@@ -325,4 +323,16 @@ export class Draining {
   }
 }
 
-const leftMs = (until: number): number => Math.max(until - Date.now(), LAST_LOOK_MS);
+const leftMs = (until: number): number => Math.max(until - Date.now(), LOOK_MS);
+
+/** Evidence of the cluster, waited for until the deadline; where that left no time for a whole look, one gets the time it takes. */
+function untilSeen<T>(summary: string, until: number, look: (cluster: Evidence) => Promise<T>): Promise<T> {
+  const totalMs = Math.max(until - Date.now(), 1_000);
+  return lookAgain(
+    totalMs,
+    () => look(readCluster(summary, totalMs)),
+    () => look(lookOnce(summary, LOOK_MS)),
+  );
+}
+
+type Evidence = ReturnType<typeof readCluster>;

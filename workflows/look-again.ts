@@ -6,8 +6,8 @@ import { explainFailure } from './explain-failure.ts';
 /** Temporal tells of a wait's end at once; a worker that hears of it later than this was away. */
 const HEARD_WITHIN_MS = 5_000;
 
-/** Runs a read that waits for `totalMs`; once more, with a fresh wait, where nobody could look. */
-export async function lookAgain<T>(totalMs: number, look: () => Promise<T>): Promise<T> {
+/** Runs a read that waits for `totalMs`; once more, by `lastLook` or with a fresh wait, where nobody could look. */
+export async function lookAgain<T>(totalMs: number, look: () => Promise<T>, lastLook = look): Promise<T> {
   const startedAt = Date.now();
   try {
     return await look();
@@ -17,6 +17,6 @@ export async function lookAgain<T>(totalMs: number, look: () => Promise<T>): Pro
     const wasAway = hasTimedOut && Date.now() - startedAt > totalMs + HEARD_WITHIN_MS;
     // No attempt said why: `TimedOut` is the word for that.
     if (!wasAway && explainFailure(error).type !== 'TimedOut') throw error;
-    return look();
+    return lastLook();
   }
 }

@@ -39,6 +39,12 @@ test.each([
   expect(count()).toBe(2);
 });
 
+test('the last look may be another one, with the time that it takes', async () => {
+  const { look, count } = looks(timedOut(), totalMs);
+  await expect(lookAgain(totalMs, look, () => Promise.resolve('seen last'))).resolves.toBe('seen last');
+  expect(count()).toBe(1);
+});
+
 test.each([
   ['an attempt said why', timedOut(why), totalMs],
   ['the failure is for good', ended(ApplicationFailure.nonRetryable('wrong key', 'HostKeyMismatch')), 1_000],
