@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 
 import { Context } from '@temporalio/activity';
 
-import type { Enforcement, OnboardMachine } from '../api/schemas/machine.ts';
+import type { OnboardMachine } from '../api/schemas/machine.ts';
+import type { Enforcement } from '../api/schemas/verbs.ts';
 import { type HostOfMachine, othersOnHost } from '../workflows/plan/same-host.ts';
 import { failure } from './failures.ts';
 import type {

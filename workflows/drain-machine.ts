@@ -8,7 +8,7 @@
 import { TemporalFailure } from '@temporalio/workflow';
 
 import type { Condition } from '../api/schemas/common.ts';
-import type { DrainMachine } from '../api/schemas/machine.ts';
+import type { DrainMachine } from '../api/schemas/verbs.ts';
 import { changeHost, defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
 import { DRAIN_STEPS, Draining } from './draining.ts';

@@ -2,25 +2,19 @@
  * Takes a machine out of service (protocols 3), one method a step; drain, restart and offboarding share them. Until the disturbance
  * everything can be taken back: redirection on, hold off, label off.
  */
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  getExternalWorkflowHandle,
-  isCancellation,
-  log,
-  sleep,
-} from '@temporalio/workflow';
+import { ApplicationFailure, getExternalWorkflowHandle, isCancellation, log, sleep } from '@temporalio/workflow';
 
 import type { HostStep } from '../activities/host.ts';
 import type { OnboardMachine } from '../api/schemas/machine.ts';
-import { changeCluster, changeHost, lookOnce, readCluster, readHost } from './activity-proxies.ts';
+import { changeCluster, changeHost, readCluster } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
+import { leftMs, untilProven, untilQuiet } from './drain-evidence.ts';
+import type { DrainingMachine, MachineEntry } from './drain-evidence.ts';
 import { explainFailure } from './explain-failure.ts';
 import { lookAgain } from './look-again.ts';
 import { returnLeaseSignal } from './messages.ts';
 import type { MemberState, Waits } from './messages.ts';
 import type { OperationReport } from './operation.ts';
-import { stoodStill } from './plan/drain-proof.ts';
 import type { DrainTerms } from './plan/drain-terms.ts';
 import { predictedGap } from './plan/drain-terms.ts';
 import { drainValue } from './plan/drain-value.ts';
@@ -30,8 +24,6 @@ export const DRAIN_STEPS = ['takeLease', 'holdMachine', 'drainWorkloadEntry', 'p
 /** What is undone where a drain does not end well. */
 const UNDOABLE = ['holdMachine', 'drainWorkloadEntry', 'proveDrained', 'quietConnections'];
 
-/** What one look may take, also when the time is over. */
-const LOOK_MS = 20_000;
 const LONGEST_PAUSE_MS = 5_000;
 
 export interface Drained {
@@ -43,13 +35,7 @@ export interface Drained {
   readonly fence: number;
 }
 
-interface MachineEntry {
-  readonly namespace: string;
-  readonly workloadGroup: string;
-  readonly address: string;
-}
-
-export class Draining {
+export class Draining implements DrainingMachine {
   readonly id: string;
   /** What every activity on the machine is told. */
   readonly on: HostStep;
@@ -121,7 +107,7 @@ export class Draining {
     await this.report.step('proveDrained', `every client in the mesh to let go of ${this.id}`, async () => {
       const until = Date.now() + this.terms.deadlineMs;
       try {
-        await this.untilProven(until);
+        await untilProven(this, until, () => this.setLabel(drainValue(this.on.operation, 'b')));
       } catch (error) {
         this.accept(error);
       }
@@ -149,7 +135,7 @@ export class Draining {
         this.report.goForwardOnly();
         await changeHost(`Let the proxy of ${id} take leave of its clients`, waits.changeMs).drainProxy(on);
       }
-      const left = await this.untilQuiet(terms.deadlineMs);
+      const left = await untilQuiet(this, terms.deadlineMs, waits.changeMs);
       this.report.tellDrain(stop === 'follows' ? { connectionsCut: left } : { connectionsLeft: left });
       return { end: 'Succeeded', value: undefined };
     });
@@ -265,48 +251,6 @@ export class Draining {
     return ApplicationFailure.nonRetryable(message, 'EvidenceUnavailable');
   }
 
-  private async untilProven(until: number): Promise<void> {
-    const { namespace, address } = this.entry;
-    const { name: machine, operation } = this.on;
-    const value = drainValue(operation);
-    const { hosts, seen } = await untilSeen(`Wait until every istiod holds ${value}`, until, (cluster) =>
-      cluster.verifyLabelSeen({ namespace, machine, address, value }),
-    );
-    if (hosts.length === 0) return;
-    // istiod's times have whole seconds: what it pushes for the second label is later than what it said of the first.
-    await sleep('1s', { summary: 'Before the push that proves' });
-    await this.setLabel(drainValue(operation, 'b'));
-    const { meshAddresses } = await untilSeen(
-      `Wait until every client has acknowledged that ${address} is gone`,
-      until,
-      (cluster) => cluster.verifyAcknowledged({ namespace, machine, hosts, seen }),
-    );
-    await this.untilStill(until, meshAddresses);
-  }
-
-  private async untilStill(until: number, meshAddresses: readonly string[]): Promise<void> {
-    for (;;) {
-      const traffic = await readHost(`See whether anybody still calls ${this.id}`, leftMs(until)).watchTraffic(this.on);
-      if (stoodStill(traffic, meshAddresses)) return;
-      if (Date.now() < until) continue;
-      const message = `Requests from the mesh still come to ${this.id} after every client acknowledged that it is gone; see its access log`;
-      throw ApplicationFailure.nonRetryable(message, 'DrainUnproven');
-    }
-  }
-
-  /** How many requests and connections outlast the deadline. */
-  private async untilQuiet(deadlineMs: number): Promise<number> {
-    const { id, on, waits } = this;
-    try {
-      const { active } = await readHost(`Wait until requests to ${id} have ended`, deadlineMs).verifyQuiet(on);
-      return active;
-    } catch (error) {
-      if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-      const { active } = await readHost(`Count what still goes on at ${id}`, waits.changeMs).watchTraffic(on);
-      return active;
-    }
-  }
-
   /** What is not proven ends the operation, unless it was asked to go on: then it is recorded. */
   private accept(error: unknown): void {
     const { type, message } = explainFailure(error);
@@ -322,17 +266,3 @@ export class Draining {
     this.report.tellDrain({ unproven: [...unproven, message] });
   }
 }
-
-const leftMs = (until: number): number => Math.max(until - Date.now(), LOOK_MS);
-
-/** Evidence of the cluster, waited for until the deadline; where that left no time for a whole look, one gets the time it takes. */
-function untilSeen<T>(summary: string, until: number, look: (cluster: Evidence) => Promise<T>): Promise<T> {
-  const totalMs = Math.max(until - Date.now(), 1_000);
-  return lookAgain(
-    totalMs,
-    () => look(readCluster(summary, totalMs)),
-    () => look(lookOnce(summary, LOOK_MS)),
-  );
-}
-
-type Evidence = ReturnType<typeof readCluster>;

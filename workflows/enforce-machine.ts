@@ -7,11 +7,10 @@
  */
 import { TemporalFailure } from '@temporalio/workflow';
 
-import type { EnforceMachine, Enforcement } from '../api/schemas/machine.ts';
+import type { EnforceMachine, Enforcement } from '../api/schemas/verbs.ts';
 import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
 import { EnforcingChanges } from './enforcing-changes.ts';
-import { explainFailure, isStopAsked } from './explain-failure.ts';
 import { seeMember, VERIFY_STEPS } from './member-evidence.ts';
 import type { MemberInput, OperationOutcome } from './messages.ts';
 import { endOperation, now, OperationReport } from './operation.ts';
@@ -20,6 +19,7 @@ import { describeMember, memberConditions } from './plan/evidence.ts';
 import { exposureConditions, isRefused } from './plan/exposure.ts';
 import { readConditions } from './plan/read-checks.ts';
 import { readExposure } from './read-exposure.ts';
+import { takeBack } from './take-back.ts';
 
 type Known = Pick<OperationOutcome, 'fence' | 'pinnedHostKey'> & { readonly enforcement: Enforcement };
 
@@ -76,33 +76,30 @@ export async function enforceMachine(given: MemberInput<EnforceMachine>): Promis
   } catch (error) {
     // Any other throw is a bug: it retries the workflow task until a mended worker takes it on.
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
-    return takeBack(report, undo, error, machine, known);
+    return endTakenBack(report, undo, error, machine, known);
   }
 }
 
 /** Both sides go back to what they were; what could not be undone is told. */
-async function takeBack(
+async function endTakenBack(
   report: OperationReport,
   undo: Compensations,
   error: TemporalFailure,
   machine: string,
   known: Known,
 ): Promise<OperationOutcome> {
-  const isStopped = isStopAsked(error);
-  const cause = explainFailure(error).message;
-  report.goForwardOnly();
-  report.waitFor(`undoing what was done to ${machine}`);
-  const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
-  report.undone(steps);
-  if (left.length > 0) {
-    const message = `${cause}; could not undo: ${left.join('; ')}`;
-    const operation = report.finish('Failed', message, `Repeat the request, or ask for ${known.enforcement} again`);
-    return endOperation(operation, { ...known, leftBehind: true });
-  }
-  const end = isStopped ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
-  const message = `${cause}; ${machine} is at ${known.enforcement} as before`;
-  return endOperation(report.finish(end, message, 'Correct this and repeat the request'), {
-    ...known,
-    leftBehind: false,
-  });
+  const { cause, left, end } = await takeBack(report, undo, error, `undoing what was done to ${machine}`);
+  const leftBehind = left.length > 0;
+  const operation = leftBehind
+    ? report.finish(
+        end,
+        `${cause}; could not undo: ${left.join('; ')}`,
+        `Repeat the request, or ask for ${known.enforcement} again`,
+      )
+    : report.finish(
+        end,
+        `${cause}; ${machine} is at ${known.enforcement} as before`,
+        'Correct this and repeat the request',
+      );
+  return endOperation(operation, { ...known, leftBehind });
 }

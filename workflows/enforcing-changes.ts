@@ -125,7 +125,7 @@ export class EnforcingChanges {
           ? 'has another flag /var/lib/meshlift/enforce than asked for'
           : !seen.isCaptured
             ? 'does not capture its traffic'
-            : policyMissing(mode, seen.proxy.policy, `${namespace}/meshlift-${name}`);
+            : policyMissing(mode, seen, `${namespace}/meshlift-${name}`);
       if (missing === undefined) return;
       if (Date.now() >= deadline) {
         const message = `${machine} ${missing} after ${waits.connectedMs / 1000} s; see istioctl proxy-status and /var/log/istio/istio.log there`;

@@ -2,16 +2,8 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 
-import type {
-  DrainMachine,
-  EnforceMachine,
-  Enforcement,
-  Machine,
-  OnboardMachine,
-  PatchMachine,
-  RestartProxy,
-  UndrainMachine,
-} from '../api/schemas/machine.ts';
+import type { Machine, OnboardMachine, PatchMachine } from '../api/schemas/machine.ts';
+import type { DrainMachine, EnforceMachine, Enforcement, RestartProxy, UndrainMachine } from '../api/schemas/verbs.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Lease, LeaseRequest, LeaseVerdict } from './plan/floors.ts';
 import type { MachineState } from './plan/machine-state.ts';

@@ -10,7 +10,7 @@ import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
 import { DRAIN_STEPS } from './draining.ts';
-import { explainFailure, isStopAsked } from './explain-failure.ts';
+import { explainFailure } from './explain-failure.ts';
 import { FORCED_STEPS, forceOffboard } from './force-offboard.ts';
 import type { MemberState, OperationOutcome, Waits } from './messages.ts';
 import { OffboardingChanges } from './offboarding-changes.ts';
@@ -18,6 +18,7 @@ import { endOperation, now, OperationReport } from './operation.ts';
 import { blocking } from './plan/conditions.ts';
 import { readConditions } from './plan/read-checks.ts';
 import { readBothSides } from './read-facts.ts';
+import { takeBack } from './take-back.ts';
 
 export interface OffboardInput {
   /** What the machine was onboarded with. */
@@ -93,20 +94,16 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
     return await endOperation(report.finish('Succeeded', message), { fence, leftBehind: false });
   } catch (error) {
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
-    const isStopped = isStopAsked(error);
-    const cause = explainFailure(error).message;
     if (hasStopped || leaving?.isDisturbed() === true) {
+      const { message: cause } = explainFailure(error);
       const operation = report.finish('Failed', `${cause}; ${id} is partly taken away`, `DELETE ${id} again to finish`);
       return await endOperation(operation, { fence, leftBehind: true });
     }
-    report.goForwardOnly();
-    const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
-    report.undone(steps);
+    const { cause, left, end } = await takeBack(report, undo, error, `${id} to be put back`);
     const leftBehind = left.length > 0;
-    const phase = leftBehind ? 'Failed' : isStopped ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
     const stays = given.isMember === true ? `${id} stays a member` : `${id} is as it was before this DELETE`;
     const state = leftBehind ? `could not undo: ${left.join('; ')}` : stays;
-    return await endOperation(report.finish(phase, `${cause}; ${state}`, `DELETE ${id} again`), { fence, leftBehind });
+    return await endOperation(report.finish(end, `${cause}; ${state}`, `DELETE ${id} again`), { fence, leftBehind });
   } finally {
     await leaving?.returnLease();
   }

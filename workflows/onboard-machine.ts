@@ -10,7 +10,6 @@ import { TemporalFailure } from '@temporalio/workflow';
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import { defaultWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
-import { explainFailure, isStopAsked } from './explain-failure.ts';
 import { seeMember, VERIFY_STEPS } from './member-evidence.ts';
 import type { MemberState, OperationOutcome, Waits } from './messages.ts';
 import { OnboardingChanges } from './onboarding-changes.ts';
@@ -20,6 +19,7 @@ import { blocking, conditionsOf } from './plan/conditions.ts';
 import { describeMember, memberConditions } from './plan/evidence.ts';
 import { isDecidable } from './plan/plan-input.ts';
 import { readFacts } from './read-facts.ts';
+import { takeBack } from './take-back.ts';
 
 export interface OnboardInput {
   readonly body: OnboardMachine;
@@ -82,12 +82,12 @@ export async function onboardMachine(given: OnboardInput): Promise<OperationOutc
   } catch (error) {
     // Any other throw is a bug: it retries the workflow task until a mended worker takes it on.
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
-    return takeBack(report, undo, error, given, known);
+    return endTakenBack(report, undo, error, given, known);
   }
 }
 
 /** Undoes what was done, and says what could not be undone. */
-async function takeBack(
+async function endTakenBack(
   report: OperationReport,
   undo: Compensations,
   error: TemporalFailure,
@@ -95,27 +95,22 @@ async function takeBack(
   known: Known,
 ): Promise<OperationOutcome> {
   const machine = `${body.namespace}/${body.name}`;
-  const isStopped = isStopAsked(error);
-  const cause = explainFailure(error).message;
-  report.goForwardOnly();
-  report.waitFor(`undoing what was done to ${machine}`);
-  const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
-  report.undone(steps);
+  const { cause, left, end } = await takeBack(report, undo, error, `undoing what was done to ${machine}`);
   const leftBehind = left.length > 0;
   if (leftBehind) {
     const message = `${cause}; could not undo: ${left.join('; ')}`;
-    return endOperation(report.finish('Failed', message, `DELETE ${machine} to take away what is left`), {
+    return endOperation(report.finish(end, message, `DELETE ${machine} to take away what is left`), {
       ...known,
       leftBehind,
     });
   }
   // A member is repaired on with the next request: its changes are not taken back, and the phase says so.
   const kept = report.standing(CHANGE_STEPS);
-  const end = kept.length > 0 ? 'Failed' : isStopped ? 'Cancelled' : undo.isEmpty ? 'Failed' : 'RolledBack';
   const message = [
     cause,
     ...(isMember ? [`${machine} stays a member`] : []),
     kept.length > 0 ? `what ${kept.join(', ')} changed stays` : 'nothing of this request is left',
   ].join('; ');
-  return endOperation(report.finish(end, message, 'Correct this and repeat the request'), { ...known, leftBehind });
+  const phase = kept.length > 0 ? 'Failed' : end;
+  return endOperation(report.finish(phase, message, 'Correct this and repeat the request'), { ...known, leftBehind });
 }

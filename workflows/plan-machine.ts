@@ -1,7 +1,8 @@
 /** Answers `validateOnly`: reads both sides, decides, and says everything the verb would find and do. Touches nothing. */
 import { isCancellation, TemporalFailure, upsertSearchAttributes } from '@temporalio/workflow';
 
-import type { DrainMachine, EnforceMachine, Plan } from '../api/schemas/machine.ts';
+import type { Plan } from '../api/schemas/machine.ts';
+import type { DrainMachine, EnforceMachine } from '../api/schemas/verbs.ts';
 import { defaultWaits, readCluster } from './activity-proxies.ts';
 import { explainFailure } from './explain-failure.ts';
 import { searchAttributes } from './messages.ts';

@@ -7,6 +7,7 @@ import type { OperationOutcome } from './messages.ts';
 import { endOperation, now } from './operation.ts';
 import type { OperationReport } from './operation.ts';
 import { drainedCondition } from './plan/drain-terms.ts';
+import { takeBack } from './take-back.ts';
 
 /** What failed before anything was written leaves nothing to put back. */
 export async function putBack(
@@ -16,9 +17,9 @@ export async function putBack(
   id: string,
   fence: number,
 ): Promise<OperationOutcome> {
-  const isStopped = isStopAsked(error);
-  const { message: cause } = explainFailure(error);
   if (undo.isEmpty) {
+    const isStopped = isStopAsked(error);
+    const { message: cause } = explainFailure(error);
     const phase = isStopped ? 'Cancelled' : 'Failed';
     const message = isStopped ? `${cause}; nothing was touched` : `Nothing was touched: ${cause}`;
     return endOperation(report.finish(phase, message, 'Correct this and repeat the request'), {
@@ -26,26 +27,16 @@ export async function putBack(
       leftBehind: false,
     });
   }
-  report.goForwardOnly();
-  report.waitFor(`${id} to be put back into service`);
-  const { steps, left } = await undo.run((failed) => explainFailure(failed).message);
-  report.undone(steps);
+  const { cause, left, end } = await takeBack(report, undo, error, `${id} to be put back into service`);
   if (left.length > 0) {
     const message = `${cause}; could not undo: ${left.join('; ')}`;
     report.setConditions([drainedCondition('PutBackFailed', message, now())]);
-    return endOperation(report.finish('Failed', message, `POST .../undrain puts ${id} back once it answers`), {
+    return endOperation(report.finish(end, message, `POST .../undrain puts ${id} back once it answers`), {
       fence,
       leftBehind: false,
       isDrained: true,
     });
   }
-  const phase = isStopped ? 'Cancelled' : 'RolledBack';
-  return endOperation(
-    report.finish(phase, `${cause}; ${id} is back in service`, 'Correct this and repeat the request'),
-    {
-      fence,
-      leftBehind: false,
-      isDrained: false,
-    },
-  );
+  const operation = report.finish(end, `${cause}; ${id} is back in service`, 'Correct this and repeat the request');
+  return endOperation(operation, { fence, leftBehind: false, isDrained: false });
 }

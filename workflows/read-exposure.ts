@@ -1,7 +1,8 @@
 /** Gathers what a change of a machine's isolation is decided on: its facts, itself as asked for, and who else is in the mesh. */
 import { isCancellation, TemporalFailure } from '@temporalio/workflow';
 
-import type { EnforceMachine, OnboardMachine } from '../api/schemas/machine.ts';
+import type { OnboardMachine } from '../api/schemas/machine.ts';
+import type { EnforceMachine } from '../api/schemas/verbs.ts';
 import { readCluster } from './activity-proxies.ts';
 import { explainFailure } from './explain-failure.ts';
 import { lookAgain } from './look-again.ts';

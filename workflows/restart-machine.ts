@@ -6,7 +6,7 @@
  */
 import { CancellationScope, TemporalFailure } from '@temporalio/workflow';
 
-import type { RestartProxy } from '../api/schemas/machine.ts';
+import type { RestartProxy } from '../api/schemas/verbs.ts';
 import { changeHost, defaultWaits, readCluster, readHost } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
 import { DRAIN_STEPS, Draining } from './draining.ts';

@@ -56,7 +56,7 @@ export function parseFacts(answer: HostAnswer, visit: Visit): MachineFacts {
       ...optional('spiffeId', answer['spiffeId']?.[0]),
       ...(all('policy').length > 0 && {
         policy: {
-          takesPlaintext: all('policy').includes('takesPlaintext'),
+          plaintextPorts: all('plaintext'),
           reachesAnything: all('policy').includes('reachesAnything'),
           authorizations: all('authorization'),
         },

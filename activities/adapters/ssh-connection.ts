@@ -8,6 +8,7 @@ import { failure } from '../failures.ts';
 import type { LocatedHost, SshCredential } from '../ports/host-port.ts';
 import type { ExecResult } from './host-failures.ts';
 import { fingerprintOf, hostKeyCheck, type HostKeyCheck } from './host-key.ts';
+import { runChannel } from './ssh-channel.ts';
 
 /** Where to connect to: the host itself, or the host that stands before it. */
 export type Endpoint = Omit<LocatedHost, 'jump'>;
@@ -288,33 +289,4 @@ function connectionOf({ client, endpoint, fingerprint, bound, bind, close }: Con
       return await promise;
     },
   };
-}
-
-function runChannel(
-  channel: ClientChannel,
-  input: Readable | undefined,
-  resolve: (result: ExecResult) => void,
-  reject: (error: Error) => void,
-  lost: (doing: string) => Error,
-): void {
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  channel.on('data', (chunk: Buffer) => out.push(chunk));
-  channel.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-  channel.on('close', (code: number | null | undefined) => {
-    if (typeof code === 'number')
-      resolve({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() });
-    else reject(lost('during a command'));
-  });
-  if (input === undefined) {
-    channel.end();
-    return;
-  }
-  // A script that is done before it has read everything (a recorded result) closes the channel: its exit tells, not the broken pipe.
-  channel.on('error', () => undefined);
-  input.on('error', (error) => {
-    channel.destroy();
-    reject(error);
-  });
-  input.pipe(channel);
 }

@@ -76,7 +76,8 @@ export interface MachineFacts {
     readonly spiffeId?: string;
     /** What its listeners do; absent where it could not be or was not asked. */
     readonly policy?: {
-      readonly takesPlaintext: boolean;
+      /** Ports on which plaintext is taken; `*`: every port that none is said of. */
+      readonly plaintextPorts: readonly string[];
       /** Destinations that the registry does not know are let through. */
       readonly reachesAnything: boolean;
       /** The AuthorizationPolicies that judge inbound calls, `namespace/name`. */

@@ -1,5 +1,6 @@
 /** `cluster.env`: the proxy's environment, sourced by the start script and by the capture script. */
 import { istiodAddress } from './names.ts';
+import { portAtLocalhost } from './probe.ts';
 import type { Group } from './workload-group.ts';
 
 export interface ClusterEnvInput {
@@ -30,7 +31,9 @@ export function renderClusterEnv(input: ClusterEnvInput): string {
     SERVICE_ACCOUNT: group.serviceAccount,
     CA_ADDR: istiodAddress(input.revision, input.istioNamespace),
     ISTIO_SVC_IP: input.address,
-    ...(input.isExternal ? { REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: 'true' } : {}),
+    ...(input.isExternal || portAtLocalhost(group.spec.probe) !== undefined
+      ? { REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION: 'true' }
+      : {}),
     ISTIO_CUSTOM_IP_TABLES: 'true',
   };
   const lines = Object.entries(env).map(([key, value]) => `${key}=${quote(value)}`);

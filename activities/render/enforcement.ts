@@ -1,5 +1,5 @@
 /** How a machine's isolation stands: which mode it is to be in, and which of its ports stay out of the proxy's hands. */
-import type { Enforcement } from '../../api/schemas/machine.ts';
+import type { Enforcement } from '../../api/schemas/verbs.ts';
 import type { ClusterFacts, FoundService } from '../ports/cluster-port.ts';
 import type { MachineFacts } from '../ports/host-port.ts';
 import { machineObjectName } from './names.ts';

@@ -1,5 +1,6 @@
 /** Everything that a machine gets, from facts and request: files, lines of /etc/hosts, objects. */
-import type { Enforcement, OnboardMachine } from '../../api/schemas/machine.ts';
+import type { OnboardMachine } from '../../api/schemas/machine.ts';
+import type { Enforcement } from '../../api/schemas/verbs.ts';
 import type { ClusterFacts, KubernetesObject } from '../ports/cluster-port.ts';
 import type { MachineFacts } from '../ports/host-port.ts';
 import { captureScriptPath, renderCaptureScript } from './capture-script.ts';

@@ -2,7 +2,7 @@
  * The machine's objects in the cluster. At `observe` they change nothing for any pod and refuse no caller; at `enforce` the machine
  * takes calls of its own namespace alone, over mTLS, and calls only what that namespace declares.
  */
-import type { Enforcement } from '../../api/schemas/machine.ts';
+import type { Enforcement } from '../../api/schemas/verbs.ts';
 import type { ClusterFacts, KubernetesObject } from '../ports/cluster-port.ts';
 import { groupLabel, groupLabelValue, machineLabel, machineObjectName, managedByLabel, manager } from './names.ts';
 import type { Group } from './workload-group.ts';

@@ -12,7 +12,7 @@ import { Client, Connection } from '@temporalio/client';
 import { type MeshliftProcess, startProcess } from '../../demo/meshlift-process.ts';
 import { goBuild } from '../../sandbox/parts/go-builds.ts';
 import { setUpTemporal } from '../../worker/temporal-setup.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../../demo/free-port.ts';
 
 export interface ApiPlatform {
   readonly client: Client;

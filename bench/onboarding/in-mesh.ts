@@ -17,7 +17,7 @@ import {
   sandboxEnv,
   type SandboxMachine,
 } from '../../demo/sandbox-client.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../../demo/free-port.ts';
 import { median } from '../statistics.ts';
 
 const counts = [1, 4, 8];

@@ -107,17 +107,33 @@ ${snippet}`;
     const listener = (name: string, inside: string): string =>
       `"name": "${name}",\n"active_state": {\n${inside}\n},\n"draining_state": {\n"transport_protocol": "raw_buffer"\n"cluster": "PassthroughCluster"\n}`;
 
+    const chain = (...match: readonly string[]): string =>
+      `"filter_chain_match": {\n${match.join(',\n')}\n},\n"filters": [\n"emit_filter_state": true\n],`;
+
+    test('is where it takes plaintext: a port that has a chain of its own is told apart', async () => {
+      const chains = [
+        chain('"destination_port": 15006'),
+        chain('"transport_protocol": "tls"', '"destination_port": 8080'),
+        chain('"destination_port": 2525', '"transport_protocol": "raw_buffer"', '"application_protocols": ["h2c"]'),
+        chain('"transport_protocol": "raw_buffer"', '"destination_port": 2525'),
+      ].join('\n');
+      const dump = listener('virtualInbound", "virtualOutbound', chains);
+      expect(await inspect(dump, 'inspect_policy')).toEqual(['policy\tread', 'plaintext\t2525']);
+    });
+
     test('is the listener that is active, not one that drains', async () => {
       const strict = 'ns[shop]-policy[meshlift-orders-1]-rule[0]';
       const dump = listener('virtualInbound', `"name": "virtualOutbound"\n"${strict}"`);
       expect(await inspect(dump, 'inspect_policy')).toEqual(['policy\tread', 'authorization\tshop/meshlift-orders-1']);
       const open = listener(
         'virtualInbound", "virtualOutbound',
-        '"transport_protocol": "raw_buffer"\n"cluster": "PassthroughCluster"',
+        `${chain('"transport_protocol": "raw_buffer"')}\n"cluster": "PassthroughCluster"`,
       );
-      expect(await inspect(open, 'inspect_policy')).toEqual(
-        ['read', 'takesPlaintext', 'reachesAnything'].map((word) => `policy\t${word}`),
-      );
+      expect(await inspect(open, 'inspect_policy')).toEqual([
+        'policy\tread',
+        'plaintext\t*',
+        'policy\treachesAnything',
+      ]);
       expect(await inspect('', 'inspect_policy')).toEqual(['']);
     });
 

@@ -13,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -282,23 +283,32 @@ export PATH STATE RUN MESHLIFT_TRIES\n${readScript('undo')}`,
       const ignore = (): void => undefined;
       const greets = createServer((socket) => socket.on('error', ignore).end('220 ready\r\n'));
       const waits = createServer((socket) => socket.on('error', ignore).on('data', ignore));
+      // gRPC is HTTP/2: the server sends its settings at once, and its client does not wait for them.
+      const http2 = createHttp2Server().on('sessionError', ignore);
+      const binary = createServer((socket) => socket.on('error', ignore).end(Buffer.from([0, 0, 9, 10, 0])));
+      const servers = [greets, waits, http2, binary];
       const ports = await Promise.all(
-        [greets, waits].map(async (server) => {
+        servers.map(async (server) => {
           await once(server.listen(0, '127.0.0.1'), 'listening');
           return (server.address() as AddressInfo).port;
         }),
       );
-      const [greeting = 0, waiting = 0] = ports;
-      const lines = [22, greeting, waiting].map(
+      const [greeting = 0, waiting = 0, , speaking = 0] = ports;
+      const lines = [22, ...ports].map(
         (port) => `LISTEN 0 128 0.0.0.0:${port} *:* users:((${port === 22 ? '"sshd"' : '"app"'}))`,
       );
       put('listening', `${['header', ...lines, `LISTEN 0 128 127.0.0.1:1 *:*`].join('\n')}\n`);
       tool('ss', `cat ${quote(at('listening'))}`);
       tool('bash', 'exec /bin/bash "$@"');
       const said = await withTools(['common', 'network'], `probe yes '127.0.0.1:${waiting} 127.0.0.1:1'`);
-      for (const server of [greets, waits]) server.close();
+      for (const server of servers) server.close();
       expect(said.trim().split('\n').sort()).toEqual(
-        [`serverFirst\t${greeting}`, `target\t127.0.0.1:${waiting} reached`, 'target\t127.0.0.1:1 refused'].sort(),
+        [
+          `serverFirst\t${greeting}`,
+          `serverFirst\t${speaking}`,
+          `target\t127.0.0.1:${waiting} reached`,
+          'target\t127.0.0.1:1 refused',
+        ].sort(),
       );
     });
 

@@ -14,7 +14,7 @@ import type { Plan } from '../../api/schemas/machine.ts';
 import { Api } from '../../demo/api-client.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { sandbox, type SandboxEnv, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import { freePort } from '../support/free-port.ts';
+import { freePort } from '../../demo/free-port.ts';
 import { command, freshMachine, onMachine } from '../support/sandbox.ts';
 
 const execute = promisify(execFile);

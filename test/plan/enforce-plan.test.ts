@@ -95,23 +95,26 @@ describe('a plan', () => {
 });
 
 describe('what the running proxy does not do yet', () => {
-  const strict = { takesPlaintext: false, reachesAnything: false, authorizations: ['shop/meshlift-orders-1'] };
-  const open = { takesPlaintext: true, reachesAnything: true, authorizations: [] };
+  const strict = { plaintextPorts: [], reachesAnything: false, authorizations: ['shop/meshlift-orders-1'] };
+  const open = { plaintextPorts: ['*'], reachesAnything: true, authorizations: [] };
   const rows: readonly (readonly ['observe' | 'enforce', MachineFacts['proxy']['policy'], string | undefined])[] = [
     ['enforce', strict, undefined],
     ['observe', open, undefined],
     ['enforce', undefined, 'does not tell its listeners'],
-    ['enforce', { ...strict, takesPlaintext: true }, 'takes plaintext still'],
+    ['enforce', { ...strict, plaintextPorts: ['*', '8080'] }, 'takes plaintext still on its captured ports'],
+    ['enforce', { ...strict, plaintextPorts: ['2525', '8080'] }, 'takes plaintext still on port 8080'],
+    ['enforce', { ...strict, plaintextPorts: ['2525'] }, undefined],
     ['enforce', { ...strict, reachesAnything: true }, 'lets unknown destinations through still'],
     ['enforce', { ...strict, authorizations: [] }, 'does not judge callers by shop/meshlift-orders-1 yet'],
-    ['observe', { ...open, takesPlaintext: false }, 'refuses plaintext still'],
+    ['observe', { ...open, plaintextPorts: ['2525'] }, 'refuses plaintext still'],
     [
       'observe',
       { ...open, authorizations: ['shop/meshlift-orders-1'] },
       'judges callers by shop/meshlift-orders-1 still',
     ],
   ];
-  test.each(rows)('at %s, of %j: %s', (mode, found, expected) => {
-    expect(policyMissing(mode, found, 'shop/meshlift-orders-1')).toBe(expected);
+  test.each(rows)('at %s, of %j: %s', (mode, policy, expected) => {
+    const proxy = { ready: true, ...(policy ? { policy } : {}) };
+    expect(policyMissing(mode, { proxy, excludedPorts: [2525] }, 'shop/meshlift-orders-1')).toBe(expected);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
 import type { Neighbours } from '../../activities/ports/mesh-port.ts';
-import type { EnforceMachine } from '../../api/schemas/machine.ts';
+import type { EnforceMachine } from '../../api/schemas/verbs.ts';
 import { exposureConditions, isRefused } from '../../workflows/plan/exposure.ts';
 import { fresh, memberMachine, now } from './facts.ts';
 

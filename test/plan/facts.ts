@@ -2,7 +2,11 @@
 import type { ClusterFacts } from '../../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
-import type { DecidableInput } from '../../workflows/plan/plan-input.ts';
+import type { OperationPhase } from '../../api/schemas/operation.ts';
+import type { OperationOutcome } from '../../workflows/messages.ts';
+import { blocking, conditionsOf } from '../../workflows/plan/conditions.ts';
+import type { QueuedOperation } from '../../workflows/plan/machine-state.ts';
+import type { DecidableInput, PlanInput } from '../../workflows/plan/plan-input.ts';
 
 export const now = '2026-11-22T12:00:00.000Z';
 
@@ -148,3 +152,27 @@ export const member: DecidableInput = {
 export function without<T extends object, K extends keyof T>(facts: T, ...keys: readonly K[]): Omit<T, K> {
   return Object.fromEntries(Object.entries(facts).filter(([key]) => !keys.includes(key as K))) as Omit<T, K>;
 }
+
+/** What blocks an operation on these facts. */
+export const blockedBy = (input: PlanInput) =>
+  blocking(conditionsOf(input, now)).map(({ type, reason, message }) => ({ type, reason, message }));
+
+/** How an operation on `orders-1` ended that did no step. */
+export const outcomeOf = (
+  { operationId, verb }: Pick<QueuedOperation, 'operationId' | 'verb'>,
+  phase: OperationPhase,
+  rest: Partial<OperationOutcome> = {},
+): OperationOutcome => ({
+  operationId,
+  operation: {
+    id: operationId,
+    verb,
+    target: { namespace: request.namespace, name: request.name },
+    phase,
+    steps: [],
+    conditions: [],
+  },
+  fence: 1,
+  leftBehind: false,
+  ...rest,
+});

@@ -4,9 +4,9 @@ import type { OperationPhase } from '../../api/schemas/operation.ts';
 import type { OperateRequest, OperationOutcome } from '../../workflows/messages.ts';
 import { accept, admitOffboard, admitOnboard, admitOperate } from '../../workflows/plan/admission.ts';
 import { newMachine } from '../../workflows/plan/machine-state.ts';
-import type { MachineState, QueuedOperation } from '../../workflows/plan/machine-state.ts';
+import type { MachineState } from '../../workflows/plan/machine-state.ts';
 import { applyOutcome, beginNext, refuseOther } from '../../workflows/plan/turns.ts';
-import { now, request as body } from './facts.ts';
+import { now, outcomeOf, request as body } from './facts.ts';
 
 const id = 'shop/orders-1';
 const nowMs = Date.parse(now);
@@ -24,25 +24,6 @@ const undrain: OperateRequest = { operationId: 'op-u', bodyDigest: 'u', verb: 'u
 const enforce: OperateRequest = { operationId: 'op-e', bodyDigest: 'e', verb: 'enforce', body: { mode: 'enforce' } };
 const offboard = { operationId: 'op-o', bodyDigest: 'o', verb: 'offboard' } as const;
 const onboard = { operationId: 'op-1', bodyDigest: 'one', verb: 'onboard', body } as const;
-
-const outcome = (
-  { operationId, verb }: Pick<QueuedOperation, 'operationId' | 'verb'>,
-  phase: OperationPhase,
-  rest: Partial<OperationOutcome> = {},
-): OperationOutcome => ({
-  operationId,
-  operation: {
-    id: operationId,
-    verb,
-    target: { namespace: 'shop', name: 'orders-1' },
-    phase,
-    steps: [],
-    conditions: [],
-  },
-  fence: 2,
-  leftBehind: false,
-  ...rest,
-});
 
 describe('a verb is asked of', () => {
   test.each<[string, MachineState, OperateRequest, string]>([
@@ -104,7 +85,7 @@ describe('a member', () => {
     request: OperateRequest,
     phase: OperationPhase,
     rest: Partial<OperationOutcome> = {},
-  ) => applyOutcome(beginNext({ ...state, queue: [request] }), outcome(request, phase, rest), now);
+  ) => applyOutcome(beginNext({ ...state, queue: [request] }), outcomeOf(request, phase, rest), now);
 
   test.each<[string, MachineState, Partial<MachineState>]>([
     [
@@ -148,13 +129,13 @@ describe('a member', () => {
 
   test('stays drained when it is onboarded again', () => {
     const again = { ...onboard, operationId: 'op-2' };
-    const state = applyOutcome(beginNext({ ...drained, queue: [again] }), outcome(again, 'Succeeded'), now);
+    const state = applyOutcome(beginNext({ ...drained, queue: [again] }), outcomeOf(again, 'Succeeded'), now);
     expect(state).toMatchObject({ phase: 'Drained', isDrained: true });
   });
 
   test('is neither drained nor enforced once it has left', () => {
     const enforced: MachineState = { ...drained, enforcement: 'enforce' };
-    const gone = applyOutcome(beginNext({ ...enforced, queue: [offboard] }), outcome(offboard, 'Succeeded'), now);
+    const gone = applyOutcome(beginNext({ ...enforced, queue: [offboard] }), outcomeOf(offboard, 'Succeeded'), now);
     expect(gone).toMatchObject({ phase: 'Offboarded', isDrained: false, enforcement: 'observe' });
   });
 });

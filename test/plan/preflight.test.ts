@@ -5,7 +5,7 @@ import type { KubernetesObject } from '../../activities/ports/cluster-port.ts';
 import type { Connection, MachineFacts } from '../../activities/ports/host-port.ts';
 import { blocking, conditionsOf } from '../../workflows/plan/conditions.ts';
 import type { PlanInput } from '../../workflows/plan/plan-input.ts';
-import { cluster, fresh, machine, member, memberMachine, now, request, without } from './facts.ts';
+import { blockedBy, cluster, fresh, machine, member, memberMachine, now, request, without } from './facts.ts';
 
 const onMachine = (changes: Partial<MachineFacts>): PlanInput => ({ ...fresh, machine: { ...machine, ...changes } });
 const onMember = (changes: Partial<MachineFacts>): PlanInput => ({
@@ -35,6 +35,11 @@ const withPolicies = (policies: readonly KubernetesObject[], connections: readon
   ...fresh,
   cluster: { ...cluster, policies },
   machine: { ...machine, connections },
+});
+const probed = (probe: object, address: string): PlanInput => ({
+  ...fresh,
+  request: { ...request, workload: { ...request.workload, probe: probe as never } },
+  machine: { ...machine, listening: [{ address, port: 5432 }] },
 });
 const entry = (labels: Readonly<Record<string, string>>, isMember = false): PlanInput => ({
   ...(isMember ? member : fresh),
@@ -169,13 +174,25 @@ const critical: readonly Row[] = [
 
 describe('blocks the operation, with one finding that names object and cure, when', () => {
   test.each(critical)('$title', ({ input, type, reason, says }) => {
-    const blocked = blocking(conditionsOf(input, now));
-    expect(blocked.map((found) => ({ type: found.type, reason: found.reason }))).toEqual([{ type, reason }]);
-    expect(blocked[0]?.message).toContain(says);
+    expect(blockedBy(input)).toEqual([{ type, reason, message: expect.stringContaining(says) }]);
   });
 });
 
 const warnings: readonly Row[] = [
+  {
+    title: 'the application does not listen where a tcpSocket probe asks',
+    input: probed({ tcpSocket: { port: 5432 } }, '192.0.2.11'),
+    type: 'ProbeAnswered',
+    reason: 'ProbeUnanswered',
+    says: 'only at 192.0.2.11; let the application listen on localhost too',
+  },
+  {
+    title: 'the application does not listen where a grpc probe asks',
+    input: probed({ grpc: { port: 5432 } }, '[2001:db8::11]'),
+    type: 'ProbeAnswered',
+    reason: 'ProbeUnanswered',
+    says: 'localhost:5432 on orders-1',
+  },
   {
     title: 'the clock is some seconds off',
     input: onMachine({ machineTime: '2026-11-22T12:00:30Z' }),
@@ -382,4 +399,14 @@ test('says nothing of the connections of a captured machine, which run through i
   const types = conditionsOf(onMember({ connections: [caller] }), now).map(({ type }) => type);
   expect(types).not.toContain('InboundConnections');
   expect(types).not.toContain('NoForeignIstio');
+});
+
+test.each([
+  ['on every address', { tcpSocket: { port: 5432 } }, '*', ['True']],
+  ['on localhost', { grpc: { port: 5432 } }, '[::1]', ['True']],
+  ['where the probe goes to a host of its own', { tcpSocket: { port: 5432, host: '192.0.2.11' } }, '192.0.2.11', []],
+  ['where the probe lets itself be told by HTTP', { httpGet: { port: 5432 } }, '192.0.2.11', []],
+])('a probe is answered by an application that listens %s', (_, probe, address, statuses) => {
+  const found = conditionsOf(probed(probe, address), now).filter(({ type }) => type === 'ProbeAnswered');
+  expect(found.map(({ status }) => status)).toEqual(statuses);
 });

@@ -1,12 +1,11 @@
 import { expect, test } from '@jest/globals';
 
 import type { OperationPhase } from '../../api/schemas/operation.ts';
-import type { OperationOutcome } from '../../workflows/messages.ts';
 import { describeMachine, toRow } from '../../workflows/plan/describe-machine.ts';
 import { newMachine, OPERATIONS_KEPT, toMachine } from '../../workflows/plan/machine-state.ts';
 import type { MachineState } from '../../workflows/plan/machine-state.ts';
 import { applyOutcome, beginNext, outcomeOfLost, refuseOther } from '../../workflows/plan/turns.ts';
-import { now, request as body } from './facts.ts';
+import { now, outcomeOf, request as body } from './facts.ts';
 
 const onboard = { operationId: 'op-1', bodyDigest: 'one', verb: 'onboard', body } as const;
 const offboard = { operationId: 'op-2', bodyDigest: 'none', verb: 'offboard' } as const;
@@ -19,27 +18,9 @@ const proxy = {
   connected: true,
   configAccepted: true,
 };
-const outcome = (
-  { operationId, verb }: { operationId: string; verb: 'onboard' | 'offboard' },
-  phase: OperationPhase,
-  rest: Partial<OperationOutcome> = {},
-): OperationOutcome => ({
-  operationId,
-  operation: {
-    id: operationId,
-    verb,
-    target: { namespace: 'shop', name: 'orders-1' },
-    phase,
-    steps: [],
-    conditions: [],
-  },
-  fence: 1,
-  leftBehind: false,
-  ...rest,
-});
 const inMesh = applyOutcome(
   beginNext(asked),
-  outcome(onboard, 'Succeeded', {
+  outcomeOf(onboard, 'Succeeded', {
     machine: { proxy, identity: { spiffeId: 'spiffe://a', tokenExpiresAt: now }, conditions: [] },
   }),
   now,
@@ -68,7 +49,7 @@ test.each<[OperationPhase, boolean, MachineState['phase'], boolean]>([
 ])(
   'after a first onboarding that ended %s (something left: %s) the machine is %s, there: %s',
   (ended, leftBehind, phase, isPresent) => {
-    expect(applyOutcome(beginNext(asked), outcome(onboard, ended, { leftBehind }), now)).toMatchObject({
+    expect(applyOutcome(beginNext(asked), outcomeOf(onboard, ended, { leftBehind }), now)).toMatchObject({
       phase,
       isPresent,
     });
@@ -78,7 +59,7 @@ test.each<[OperationPhase, boolean, MachineState['phase'], boolean]>([
 test('stays the member it was when a repeat fails', () => {
   const state = beginNext({ ...inMesh, queue: [repeat] });
   expect(state.phase).toBe('InMesh');
-  expect(applyOutcome(state, outcome(repeat, 'Failed'), now)).toMatchObject({
+  expect(applyOutcome(state, outcomeOf(repeat, 'Failed'), now)).toMatchObject({
     phase: 'InMesh',
     isPresent: true,
     proxy,
@@ -89,14 +70,14 @@ test('keeps what an earlier operation placed when a repeat places nothing', () =
   const state = beginNext({ ...inMesh, queue: [repeat] });
   const again = applyOutcome(
     state,
-    outcome(repeat, 'Succeeded', { machine: { proxy, identity: { spiffeId: 'spiffe://a' }, conditions: [] } }),
+    outcomeOf(repeat, 'Succeeded', { machine: { proxy, identity: { spiffeId: 'spiffe://a' }, conditions: [] } }),
     now,
   );
   expect(again.identity.tokenExpiresAt).toBe(now);
 });
 
-const neverThere = applyOutcome(beginNext(asked), outcome(onboard, 'Failed'), now);
-const partlyThere = applyOutcome(beginNext(asked), outcome(onboard, 'Failed', { leftBehind: true }), now);
+const neverThere = applyOutcome(beginNext(asked), outcomeOf(onboard, 'Failed'), now);
+const partlyThere = applyOutcome(beginNext(asked), outcomeOf(onboard, 'Failed', { leftBehind: true }), now);
 test.each<[string, OperationPhase, boolean, MachineState['phase'], boolean, MachineState]>([
   ['a member', 'Succeeded', false, 'Offboarded', false, inMesh],
   ['a member', 'Failed', true, 'Failed', true, inMesh],
@@ -113,7 +94,7 @@ test.each<[string, OperationPhase, boolean, MachineState['phase'], boolean, Mach
   (_title, ended, leftBehind, phase, isPresent, before) => {
     const state = beginNext({ ...before, queue: [offboard] });
     expect(state).toMatchObject({ phase: 'Offboarding', before: before.phase });
-    const after = applyOutcome(state, outcome(offboard, ended, { leftBehind }), now);
+    const after = applyOutcome(state, outcomeOf(offboard, ended, { leftBehind }), now);
     expect(after).toMatchObject({ phase, isPresent });
     expect(after).not.toHaveProperty('before');
   },
@@ -146,7 +127,7 @@ test('knows of a machine that stays what it knew, and what an unsuccessful opera
   const condition = (type: string, status: 'True' | 'False') =>
     ({ type, status, category: 'Critical', reason: type, message: '', lastTransitionTime: now }) as const;
   const known = { ...inMesh, conditions: [condition('Reachable', 'True'), condition('Connected', 'True')] };
-  const end = outcome(offboard, 'Failed');
+  const end = outcomeOf(offboard, 'Failed');
   const looked = { ...end, operation: { ...end.operation, conditions: [condition('Reachable', 'False')] } };
   expect(applyOutcome(beginNext({ ...known, queue: [offboard] }), looked, now).conditions).toEqual([
     condition('Reachable', 'False'),
@@ -155,7 +136,7 @@ test('knows of a machine that stays what it knew, and what an unsuccessful opera
 });
 
 test('knows no proxy and no identity of a machine that has left', () => {
-  const gone = applyOutcome(beginNext({ ...inMesh, queue: [offboard] }), outcome(offboard, 'Succeeded'), now);
+  const gone = applyOutcome(beginNext({ ...inMesh, queue: [offboard] }), outcomeOf(offboard, 'Succeeded'), now);
   expect(gone).toMatchObject({ proxy: { connected: false, configAccepted: false }, identity: {} });
 });
 
@@ -164,7 +145,7 @@ test('pins the host key that was trusted on first use', () => {
   const fingerprint = `SHA256:${'B'.repeat(43)}`;
   const state = beginNext({ ...asked, desired: trusting, queue: [{ ...onboard, body: trusting }] });
   expect(
-    applyOutcome(state, outcome(onboard, 'Succeeded', { pinnedHostKey: fingerprint }), now).desired?.host.hostKey,
+    applyOutcome(state, outcomeOf(onboard, 'Succeeded', { pinnedHostKey: fingerprint }), now).desired?.host.hostKey,
   ).toEqual({ fingerprint });
 });
 
@@ -185,14 +166,14 @@ test('does not know what an operation left that ended without a word', () => {
 
 test('ignores the outcome of an operation that is not its turn', () => {
   const state = beginNext(asked);
-  expect(applyOutcome(state, outcome(offboard, 'Succeeded'), now)).toBe(state);
+  expect(applyOutcome(state, outcomeOf(offboard, 'Succeeded'), now)).toBe(state);
 });
 
 test('keeps the last operations, newest first', () => {
   let state = inMesh;
   for (let index = 0; index < OPERATIONS_KEPT + 3; index++) {
     const next = { ...onboard, operationId: `op-${index}` };
-    state = applyOutcome(beginNext({ ...state, queue: [next] }), outcome(next, 'Succeeded'), now);
+    state = applyOutcome(beginNext({ ...state, queue: [next] }), outcomeOf(next, 'Succeeded'), now);
   }
   expect(state.lastOperations.map(({ id }) => id)).toEqual(
     Array.from({ length: OPERATIONS_KEPT }, (_, index) => `op-${OPERATIONS_KEPT + 2 - index}`),

@@ -193,7 +193,8 @@ describe('what stands around the proxy', () => {
 test('what a proxy enforces and whom the machine talks to is told where it was asked', () => {
   const visit = { hostKeyFingerprint: '', reachedAt: '192.0.2.11', began: 0, ended: 0 };
   const answer = {
-    policy: ['read', 'takesPlaintext'],
+    policy: ['read'],
+    plaintext: ['*', '2525'],
     authorization: ['shop/meshlift-orders-1'],
     passthrough: ['198.51.100.7:443'],
     plaintextServed: ['0'],
@@ -201,7 +202,7 @@ test('what a proxy enforces and whom the machine talks to is told where it was a
   };
   const { proxy, flows } = parseFacts(answer, visit);
   expect(proxy).toMatchObject({
-    policy: { takesPlaintext: true, reachesAnything: false, authorizations: ['shop/meshlift-orders-1'] },
+    policy: { plaintextPorts: ['*', '2525'], reachesAnything: false, authorizations: ['shop/meshlift-orders-1'] },
     passthrough: ['198.51.100.7:443'],
     plaintextServed: 0,
   });

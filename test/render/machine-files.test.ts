@@ -106,6 +106,17 @@ describe('address', () => {
   });
 });
 
+test.each([
+  ['tcpSocket without a host', { tcpSocket: { port: 8080 } }, true],
+  ['grpc', { grpc: { port: 9090 } }, true],
+  ['tcpSocket of a host', { tcpSocket: { port: 8080, host: '192.0.2.1' } }, false],
+  ['httpGet', { httpGet: { port: 8080 } }, false],
+])('a probe by %s is sent to localhost: it would meet the proxy elsewhere', (_, probe, isLocal) => {
+  const workload = { labels: { app: 'orders' }, probe: probe as never };
+  const [clusterEnv] = render({ request: { workload } }).files;
+  expect(clusterEnv?.content.includes("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION='true'\n")).toBe(isLocal);
+});
+
 describe('hosts lines', () => {
   test('every address that a DNS-named gateway resolved to, sorted', () => {
     const gateway = { hostname: 'gateway.example.org', resolved: ['198.51.100.9', '198.51.100.10'] };

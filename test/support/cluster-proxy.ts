@@ -2,16 +2,16 @@
  * The Kubernetes API behind a door that a test can close, for one process alone: TLS on both sides with the sandbox's own keys, so a
  * client sees the API server. Single answers can be replaced.
  */
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, request } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect } from 'node:tls';
 
 import { KubeConfig } from '@kubernetes/client-node';
 
 import { certificateFile, keyFile } from '../../sandbox/kubernetes/pki.ts';
+import { closable } from './closable.ts';
 
 /** What is answered in place of the API server: a status alone, or its own answer, edited. */
 type Fault = { readonly status: number } | { readonly edit: (body: unknown) => unknown };
@@ -82,27 +82,15 @@ export async function clusterProxy(kubeconfig: string, proxied: string): Promise
       end.on('close', () => other.destroy());
     }
   });
-  const listen = async (port: number): Promise<void> => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
+  const { port, up, down } = await closable(server, sockets);
   const text = readFileSync(kubeconfig, 'utf8').replaceAll(upstream.origin, `https://127.0.0.1:${port}`);
   writeFileSync(proxied, text, { mode: 0o600 });
   return {
     fail: (chosen) => {
       choose = chosen;
     },
-    up: async () => {
-      await listen(port);
-    },
-    down: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    up,
+    down,
   };
 }
 

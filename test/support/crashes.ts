@@ -16,7 +16,7 @@ import { applyHostPolicies } from '../../demo/host-policy.ts';
 import { startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { liveOnce, type Life } from './life.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../demo/free-port.ts';
 import { forget, testPolicies } from './platform.ts';
 import { pick } from './seed.ts';
 

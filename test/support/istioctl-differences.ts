@@ -9,6 +9,8 @@ export interface Differences {
   readonly sshdPorts: readonly number[];
   /** `addressing.external`, where istioctl was not told of it. */
   readonly isExternal?: boolean;
+  /** The group's probe is a tcpSocket without a host, or grpc. */
+  readonly isProbedAtLocalhost?: boolean;
   /** Value of `ISTIO_META_DNS_CAPTURE` that mesh configuration or annotations set. */
   readonly dnsCapture?: string;
   /** Lines of `defaultConfig` that istioctl does not know; their keys sort last. */
@@ -79,6 +81,16 @@ const clusterEnv: readonly Difference[] = [
       'always: `addressing.ip`, else the address by which the machine is reached where it is its own, else its first address',
     why: 'The address names the WorkloadEntry. A machine with several addresses registers under the same one after each reboot.',
     clusterEnv: (env, { address }) => env.set('ISTIO_SVC_IP', shellQuoted(address)),
+  },
+  {
+    section: 'cluster.env',
+    what: '`REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION`',
+    istioctl: 'only with `--externalIP`',
+    meshlift: 'also where the group has a tcpSocket probe without a host, or a grpc probe',
+    why: 'The agent sends such a probe to the machine’s own address, where the proxy takes it in: a TCP connection then always succeeds, whether or not the application runs, and under `STRICT` plaintext gRPC always fails. At localhost the application answers itself.',
+    clusterEnv: (env, { isProbedAtLocalhost = false }) => {
+      if (isProbedAtLocalhost) env.set('REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION', shellQuoted('true'));
+    },
   },
   {
     section: 'cluster.env',

@@ -10,7 +10,7 @@ import { applyHostPolicies } from '../../demo/host-policy.ts';
 import { type MeshliftProcess, startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, type SandboxEnv, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { deployed } from './deployed.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../demo/free-port.ts';
 import { command, freshMachine } from './sandbox.ts';
 
 export interface Platform {

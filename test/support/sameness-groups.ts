@@ -20,7 +20,7 @@ export interface SamenessGroup {
   /** What istioctl is told beside group, namespace and revision. */
   readonly flags?: readonly string[];
   readonly addressing?: NonNullable<OnboardMachine['addressing']>;
-  readonly differences?: Pick<Differences, 'dnsCapture' | 'unknownFields'>;
+  readonly differences?: Pick<Differences, 'dnsCapture' | 'isProbedAtLocalhost' | 'unknownFields'>;
 }
 
 /** What a mesh's owner may write in a revision's ConfigMap: every kind of field that the round trip through protobuf touches. */
@@ -233,5 +233,12 @@ export const groups: readonly SamenessGroup[] = [
       template: { ...account },
       probe: { failureThreshold: 2, grpc: { port: 9090, service: 'orders.v1.Orders' } },
     },
+    differences: { isProbedAtLocalhost: true },
+  },
+  {
+    title: 'a probe by TCP that names no host',
+    mesh: 'canary',
+    spec: { metadata: {}, template: { ...account }, probe: { tcpSocket: { port: 5432 } } },
+    differences: { isProbedAtLocalhost: true },
   },
 ];

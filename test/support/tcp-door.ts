@@ -1,6 +1,7 @@
 /** A TCP server behind a door that a test can close: what is open is cut then, and nothing new comes through. */
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+
+import { closable } from './closable.ts';
 
 export interface TcpDoor {
   /** Where the server is reached through the door. */
@@ -27,22 +28,6 @@ export async function tcpDoor(to: string): Promise<TcpDoor> {
       end.pipe(other);
     }
   });
-  const listen = async (port: number): Promise<void> => {
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-  };
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-  return {
-    address: `127.0.0.1:${port}`,
-    up: async () => {
-      await listen(port);
-    },
-    down: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
-  };
+  const { port, up, down } = await closable(server, sockets);
+  return { address: `127.0.0.1:${port}`, up, down };
 }

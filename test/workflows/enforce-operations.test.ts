@@ -5,7 +5,7 @@ import { ApplicationFailure } from '@temporalio/client';
 import type { Activities } from '../../activities/index.ts';
 import type { KubernetesObject } from '../../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
-import type { EnforceMachine } from '../../api/schemas/machine.ts';
+import type { EnforceMachine } from '../../api/schemas/verbs.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { sandboxEnv } from '../../demo/sandbox-client.ts';
@@ -55,7 +55,7 @@ const facts = (): MachineFacts => ({
   proxy: {
     ...memberMachine.proxy,
     policy: {
-      takesPlaintext: !isStrict(),
+      plaintextPorts: isStrict() ? [] : ['*'],
       reachesAnything: !isStrict(),
       authorizations: isStrict() ? ['shop/meshlift-orders-1'] : [],
     },

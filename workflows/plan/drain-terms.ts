@@ -1,6 +1,6 @@
 /** The terms on which a machine is taken out of service, and what that is expected to cost. */
 import type { Condition } from '../../api/schemas/common.ts';
-import type { DrainMachine } from '../../api/schemas/machine.ts';
+import type { DrainMachine } from '../../api/schemas/verbs.ts';
 
 export interface DrainTerms {
   readonly allowDisruption: boolean;

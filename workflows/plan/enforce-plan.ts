@@ -1,7 +1,8 @@
 /** What a change of a machine's isolation has to change, on either side; nothing to change is an empty list. */
 import type { KubernetesObject, ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
-import type { Enforcement, Plan } from '../../api/schemas/machine.ts';
+import type { Plan } from '../../api/schemas/machine.ts';
+import type { Enforcement } from '../../api/schemas/verbs.ts';
 import { refOf } from './ownership.ts';
 import type { DecidableInput } from './plan-input.ts';
 import { saysSame } from './says-same.ts';
@@ -58,15 +59,20 @@ const isPolicy = ({ kind }: KubernetesObject): boolean => POLICY_KINDS.includes(
 const isSame = (a: KubernetesObject, b: KubernetesObject): boolean =>
   a.kind === b.kind && a.metadata.name === b.metadata.name && a.metadata.namespace === b.metadata.namespace;
 
-/** Whether the running proxy does what the mode says; undefined where it does, else what it does not do yet. */
+/**
+ * Whether the running proxy does what the mode says; undefined where it does, else what it does not do yet. Ports that are not
+ * captured are told to take plaintext in either mode.
+ */
 export function policyMissing(
   mode: Enforcement,
-  policy: MachineFacts['proxy']['policy'],
+  { proxy: { policy }, excludedPorts }: Pick<MachineFacts, 'proxy' | 'excludedPorts'>,
   authorization: string,
 ): string | undefined {
   if (!policy) return 'does not tell its listeners';
   const isEnforced = mode === 'enforce';
-  if (policy.takesPlaintext === isEnforced) return isEnforced ? 'takes plaintext still' : 'refuses plaintext still';
+  const plaintext = policy.plaintextPorts.filter((port) => !excludedPorts.map(String).includes(port));
+  if (isEnforced && plaintext.length > 0) return `takes plaintext still on ${portsOf(plaintext)}`;
+  if (!isEnforced && plaintext.length === 0) return 'refuses plaintext still';
   if (policy.reachesAnything === isEnforced)
     return isEnforced ? 'lets unknown destinations through still' : 'holds back unknown destinations still';
   if (policy.authorizations.includes(authorization) !== isEnforced) {
@@ -74,6 +80,9 @@ export function policyMissing(
   }
   return undefined;
 }
+
+const portsOf = (ports: readonly string[]): string =>
+  ports.includes('*') ? 'its captured ports' : `port ${ports.join(', ')}`;
 
 /** Those of the rendered files that the change writes; the rest of them is the onboarding's. */
 export function filesOfEnforce(changes: readonly EnforceChange[], { rendered }: DecidableInput): Plan['files'] {

@@ -2,7 +2,7 @@
 import type { MachineFacts } from '../../activities/ports/host-port.ts';
 import type { Neighbours } from '../../activities/ports/mesh-port.ts';
 import type { Condition } from '../../api/schemas/common.ts';
-import type { EnforceMachine } from '../../api/schemas/machine.ts';
+import type { EnforceMachine } from '../../api/schemas/verbs.ts';
 import type { DecidableInput, PlanInput } from './plan-input.ts';
 import { fails, holds } from './verdicts.ts';
 import type { Verdict } from './verdicts.ts';

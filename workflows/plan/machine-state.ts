@@ -1,13 +1,7 @@
 /** What a machine's entity remembers, and how it reads as the API's `Machine`. */
 import type { Condition } from '../../api/schemas/common.ts';
-import type {
-  Enforcement,
-  Host,
-  Machine,
-  MachinePhase,
-  OnboardMachine,
-  OperationSummary,
-} from '../../api/schemas/machine.ts';
+import type { Host, Machine, MachinePhase, OnboardMachine, OperationSummary } from '../../api/schemas/machine.ts';
+import type { Enforcement } from '../../api/schemas/verbs.ts';
 import type { MemberState, Operate } from '../messages.ts';
 
 /** An operation that was accepted and waits for its turn, or has it. */

@@ -1,4 +1,6 @@
 /** Who talks to the machine and to whom it talks, as far as that can be seen, and whether it reaches its control plane. */
+import { portAtLocalhost } from '../../activities/render/probe.ts';
+import { machineGroup } from '../../activities/render/workload-group.ts';
 import type { PlanInput } from './plan-input.ts';
 import { fails, holds, listed, unknown } from './verdicts.ts';
 import type { Check } from './verdicts.ts';
@@ -52,6 +54,27 @@ const serverFirstPorts: Check = ({ machine, request: { name } }) => {
   );
 };
 
+/** A tcpSocket or grpc probe goes to localhost; an application that listens on another address alone never answers it. */
+const probeAnswered: Check = ({ machine, cluster, request }) => {
+  if (!machine || !cluster) return undefined;
+  const port = portAtLocalhost(machineGroup(request, cluster.workloadGroup).spec.probe);
+  const addresses = machine.listening.filter((each) => each.port === port).map(({ address }) => address);
+  if (port === undefined || addresses.length === 0) return undefined;
+  const { namespace, workloadGroup, name } = request;
+  const probed = `localhost:${port} on ${name}, which the probe of WorkloadGroup ${namespace}/${workloadGroup} asks`;
+  return addresses.some((address) => LOCAL.test(address))
+    ? holds('ProbeAnswered', `Something listens at ${probed}`)
+    : fails(
+        'ProbeAnswered',
+        'ProbeUnanswered',
+        `Nothing listens at ${probed}, only at ${listed(addresses)}; let the application listen on localhost too, or give the group an httpGet or exec probe`,
+        'Warning',
+      );
+};
+
+/** Listeners that localhost reaches, as ss prints them. */
+const LOCAL = /^(\*|0\.0\.0\.0|127\..*|\[?::\]?|\[?::1\]?)$/;
+
 const gatewayReachable: Check = ({ machine, request: { name } }) => {
   const targets = machine?.targets ?? [];
   if (targets.length === 0) return undefined;
@@ -94,6 +117,7 @@ export const trafficChecks: readonly Check[] = [
   inboundConnections,
   outboundConnections,
   serverFirstPorts,
+  probeAnswered,
   gatewayReachable,
   addressUnique,
 ];

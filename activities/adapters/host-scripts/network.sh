@@ -81,8 +81,12 @@ probe() {
     if [ "$1" = yes ]; then served_ports; fi
     for target in $2; do echo "target ${target%:*} ${target##*:}" | tr -d '[]'; done
   } | timeout 6 bash -c '
+    LC_ALL=C
+    byte() { IFS= read -r -d "" -n 1 -t "$1" -u 3 byte; }
+    # An HTTP/2 server, gRPC too, sends its SETTINGS at once (00 00 <length> 04); its client does not wait for them.
+    is_http2() { [ -z "$byte" ] && byte 0.1 && [ -z "$byte" ] && byte 0.1 && byte 0.1 && [ "$byte" = "$(printf "\004")" ]; }
     speaks() {
-      exec 3<>"/dev/tcp/$1/$2" && IFS= read -r -n 1 -t 0.7 -u 3 && printf "serverFirst\t%s\n" "$2"
+      exec 3<>"/dev/tcp/$1/$2" && byte 0.7 && ! is_http2 && printf "serverFirst\t%s\n" "$2"
     }
     reaches() {
       if timeout 3 bash -c "exec 3<>/dev/tcp/\$0/\$1" "$1" "$2"; then found=reached; else found=refused; fi

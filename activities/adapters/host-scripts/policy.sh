@@ -19,9 +19,21 @@ inspect_policy() {
   inbound="$(active_listener virtualInbound)" outbound="$(active_listener virtualOutbound)"
   case "$inbound" in *'"virtualInbound"'*) ;; *) return ;; esac
   case "$outbound" in *'"virtualOutbound"'*) emit policy read ;; *) return ;; esac
-  case "$inbound" in *'"transport_protocol": "raw_buffer"'*) emit policy takesPlaintext ;; esac
+  echo "$inbound" | plaintext_ports
   case "$outbound" in *'"cluster": "PassthroughCluster"'*) emit policy reachesAnything ;; esac
   echo "$inbound" | grep -o 'ns\[[^]]*\]-policy\[[^]]*\]' | sort -u | sed 's/^ns\[\(.*\)\]-policy\[\(.*\)\]$/authorization	\1\/\2/'
+}
+
+# Where plaintext is taken: a port that has a chain of its own, or * for all others.
+plaintext_ports() {
+  awk '
+    /"filter_chain_match": \{/ { in_match = 1; is_plain = 0; port = "*" }
+    in_match && /"destination_port":/ { port = $2 + 0 }
+    in_match && /"transport_protocol": "raw_buffer"/ { is_plain = 1 }
+    in_match && /"filters":/ {
+      in_match = 0
+      if (is_plain && !(port in seen)) { seen[port] = 1; print "plaintext\t" port }
+    }'
 }
 
 # What came in plaintext since the proxy started, by Istio's own metrics; a mesh may have none of them.
