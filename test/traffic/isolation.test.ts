@@ -6,7 +6,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import type { EnforceMachine, Plan } from '../../api/schemas/machine.ts';
+import type { Plan } from '../../api/schemas/machine.ts';
+import type { EnforceMachine } from '../../api/schemas/verbs.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, type RunningLoad, startLoad } from '../../demo/load.ts';
@@ -38,7 +39,7 @@ interface Answer {
 
 beforeAll(async () => {
   platform = await startPlatform();
-  const apps = ['http', 'tcp', 'greeting'] as const;
+  const apps = ['http', 'grpc', 'tcp', 'greeting'] as const;
   first = await platform.machine('iso-1', 'shop', 'direct', apps);
   second = await platform.machine('iso-2', 'shop', 'direct', apps);
   vault = await platform.machine('iso-vault', 'bank', 'direct', apps);
@@ -73,6 +74,7 @@ async function apply(name: string, items: readonly object[]): Promise<void> {
 function serviceOf(namespace: string): object {
   const ports = [
     { name: 'http', port: 80, targetPort: 8080 },
+    { name: 'grpc', port: 9090 },
     { name: 'tcp', port: 7070 },
     { name: 'tcp-greeting', port: 2525 },
   ];
@@ -151,6 +153,7 @@ const onboard = async (machine: SandboxMachine): Promise<Operation> =>
 
 const everyPort = (machine: SandboxMachine): string[] => [
   `http://${machine.address}:8080/`,
+  `grpc://${machine.address}:9090`,
   `tcp://${machine.address}:7070`,
   `greeting://${machine.address}:2525`,
 ];
@@ -376,7 +379,10 @@ test('goes back to observing, and takes plaintext again', async () => {
   expect([operation.phase, operation.message]).toEqual(['Succeeded', operation.message]);
   expect((await platform.api.machine('shop', first.name)).enforcement).toBe('observe');
   const urls = everyPort(first);
-  await eventually('callers outside the mesh are served', async () => (await served(outside, urls)).length === 3);
+  await eventually(
+    'callers outside the mesh are served',
+    async () => (await served(outside, urls)).length === urls.length,
+  );
   expect(isServed(await from(first, `http://${outside.address}:8080/`))).toBe(true);
 }, 120_000);
 

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ApplicationFailure, WithStartWorkflowOperation } from '@temporalio/client';
+import { ulid } from 'ulid';
 
 import type { Activities } from '../../activities/index.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
@@ -28,8 +29,9 @@ const rows = [
 type Row = (typeof rows)[number];
 
 const namespace = 'shop';
+const once = ulid().slice(-6).toLowerCase();
 /** Every input names the machine or, in the checks of its WorkloadEntry, its group. */
-const groupOf = (row: Row): string => `group-of-${row.toLowerCase()}`;
+const groupOf = (row: Row): string => `group-of-${row.toLowerCase()}-${once}`;
 const atOnce = 3;
 
 type Activity = (input: unknown) => Promise<unknown>;
@@ -103,7 +105,7 @@ async function objectsOf(...names: string[]): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  worker = await startTestWorker(await sandboxEnv(), 'meshlift-failure-rows', failing);
+  worker = await startTestWorker(await sandboxEnv(), `failure-rows-${once}`, failing);
   for (let first = 0; first < rows.length; first += atOnce) {
     await Promise.all(rows.slice(first, first + atOnce).map(async (row) => ended.set(row, await run(row))));
   }
