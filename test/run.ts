@@ -1,8 +1,8 @@
 /**
- * Runs the suite: `node test/run.ts [pure | traffic | lifecycle | matrix] [jest arguments]`. For the platform's layer the sandbox comes up
- * first, shared by every test of the run, and goes down after it, unless it was up before. What counts lost requests runs first and
- * alone; what was granted is compared with what all of them used; the tests of up and down themselves come last. The matrix, which
- * takes long, is no part of the suite. The last line is `N passed, N failed`.
+ * Runs the suite: `node test/run.ts [pure | alone | lifecycle | matrix] [jest arguments]`. For the platform's layer the sandbox comes
+ * up first, shared by every test of the run, and goes down after it, unless it was up before. What counts lost requests or kills
+ * workers everywhere runs before the rest, alone; what was granted is compared with what all of them used; the tests of up and down
+ * themselves come last. The matrix, which takes long, is no part of the suite. The last line is `N passed, N failed`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -73,7 +73,7 @@ const platform = (args: readonly string[]): string[] => [
 const audit = ['--runInBand', '--selectProjects', 'audit'];
 
 /** One file after another: each takes the whole computer. */
-const alone = (project: 'traffic' | 'matrix', args: readonly string[] = []): string[] => [
+const alone = (project: 'alone' | 'matrix', args: readonly string[] = []): string[] => [
   ...['--runInBand', ...args],
   ...['--selectProjects', project],
 ];
@@ -83,7 +83,7 @@ const runLifecycle = (args: readonly string[]): Ran =>
 
 function runAll(): Ran[] {
   const wasUp = sandbox('status') === 0;
-  const ran = runWithSandbox(wasUp, alone('traffic'), platform([]), audit);
+  const ran = runWithSandbox(wasUp, alone('alone'), platform([]), audit);
   if (!wasUp) return [...ran, runLifecycle([])];
   process.stderr.write(
     'The sandbox was up before and stays up: the tests of up and down (npm test -- lifecycle) did not run\n',
@@ -99,7 +99,7 @@ function run([layer, ...rest]: readonly string[]): Ran[] {
       return [runJest([...rest, '--selectProjects', 'pure'])];
     case 'lifecycle':
       return [runLifecycle(rest)];
-    case 'traffic':
+    case 'alone':
     case 'matrix':
       return runWithSandbox(sandbox('status') === 0, alone(layer, rest));
     default:

@@ -1,4 +1,4 @@
-/** Restarts behind drains, one after the other, under 30,000 requests: the long form of test/traffic/drain.test.ts. */
+/** Restarts behind drains, one after the other, under 30,000 requests: the long form of test/alone/drain.test.ts. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { eventually } from '../../demo/eventually.ts';
