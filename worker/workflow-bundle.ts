@@ -13,7 +13,6 @@ import { bundleWorkflowCode, Runtime } from '@temporalio/worker';
 const SCRIPTS_KEPT = 5;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const workflows = join(root, 'workflows');
 
 /** The script; a cache that cannot be read or written costs time, never the worker. */
 export async function workflowBundle(cacheDirectory: string): Promise<{ readonly code: string }> {
@@ -22,20 +21,28 @@ export async function workflowBundle(cacheDirectory: string): Promise<{ readonly
   const cached = await readFile(path, 'utf8').catch(() => undefined);
   if (cached !== undefined) return { code: cached };
   const { logger } = Runtime.instance();
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(workflows, 'index.ts'), logger });
+  const workflowsPath = join(root, 'workflows', 'index.ts');
+  // Loaded once, not for each workflow: no module of ours keeps state.
+  const { code } = await bundleWorkflowCode({ workflowsPath, preloadModules: [workflowsPath], logger });
   // Sources that were edited meanwhile are not what the digest names.
   if ((await digestOfSources()) === digest) await keep(cacheDirectory, path, code).catch(() => undefined);
   return { code };
 }
 
-/** Of every workflow source, and of the lock file that names what is bundled with them. */
+/** Of everything that workflows may import, and of the lock file that names what else is bundled with them. */
 async function digestOfSources(): Promise<string> {
-  const sources = (await readdir(workflows, { recursive: true })).filter((name) => name.endsWith('.ts')).sort();
   const digest = createHash('sha256').update(process.version);
-  for (const path of [...sources.map((name) => join(workflows, name)), join(root, 'package-lock.json')]) {
-    digest.update(`\0${path.slice(root.length)}\0`).update(await readFile(path));
+  const sources = await Promise.all(['workflows', 'activities', 'api'].map(sourcesIn));
+  for (const path of [...sources.flat(), 'worker/workflow-bundle.ts', 'package-lock.json']) {
+    digest.update(`\0${path}\0`).update(await readFile(join(root, path)));
   }
   return digest.digest('hex');
+}
+
+async function sourcesIn(folder: string): Promise<string[]> {
+  const names = await readdir(join(root, folder), { recursive: true });
+  const sources = names.filter((name) => name.endsWith('.ts')).sort();
+  return sources.map((name) => join(folder, name));
 }
 
 /** Only its owner may write there: what stands in it is run. */
