@@ -1,7 +1,6 @@
 /** Builds the API over a Temporal connection; it listens nowhere yet. */
 import { readFileSync } from 'node:fs';
 
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
 import type { FastifyServerOptions } from 'fastify';
@@ -19,6 +18,7 @@ import { machineVerbRoutes } from './routes/machine-verbs.ts';
 import { operationEventRoutes } from './routes/operation-events.ts';
 import { operationRoutes } from './routes/operations.ts';
 import type { Temporal } from './temporal.ts';
+import { compileValidator } from './validator.ts';
 
 interface AppParts {
   readonly temporal: Temporal;
@@ -46,7 +46,7 @@ export async function buildApp({ temporal, access, config, logger }: AppParts) {
   })
     .withTypeProvider<TypeBoxTypeProvider>()
     // The default compiler coerces types in bodies and drops unknown fields; this one refuses both.
-    .setValidatorCompiler(TypeBoxValidatorCompiler);
+    .setValidatorCompiler(compileValidator);
   // A form of another site can send text without asking first; JSON it cannot.
   app.removeContentTypeParser('text/plain');
   app.addHook('onRequest', refuseForeignPages(listen.isLoopback));

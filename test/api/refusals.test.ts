@@ -154,22 +154,31 @@ describe('a body', () => {
 });
 
 describe('a query', () => {
-  test.each(['validateOnly=yes', 'validateOnly=', 'validateOnly=true&validateOnly=false', 'dryRun=true'])(
-    '%s is refused rather than read as true or false',
-    async (query) => {
-      const { status, problem } = await refusal(`/v1/machines?${query}`, post(valid));
-      expect(status).toBe(400);
-      expect(problem.type).toBe('urn:meshlift:problem:invalid-request');
-    },
-  );
+  test.each([
+    'validateOnly=yes',
+    'validateOnly=',
+    'validateOnly=1',
+    'validateOnly=true&validateOnly=false',
+    'dryRun=true',
+  ])('%s is refused rather than read as true or false', async (query) => {
+    const { status, problem } = await refusal(`/v1/machines?${query}`, post(valid));
+    expect(status).toBe(400);
+    expect(problem.type).toBe('urn:meshlift:problem:invalid-request');
+  });
 
-  test.each(['pageSize=0', 'pageSize=501', 'pageSize=ten', 'phase=Gone', "namespace=x'%20OR%20'y", 'limit=5'])(
-    '%s of a list is refused',
-    async (query) => {
-      const { status } = await refusal(`/v1/machines?${query}`);
-      expect(status).toBe(400);
-    },
-  );
+  test.each([
+    'pageSize=0',
+    'pageSize=501',
+    'pageSize=ten',
+    'pageSize=true',
+    'pageSize=1.5',
+    'phase=Gone',
+    "namespace=x'%20OR%20'y",
+    'limit=5',
+  ])('%s of a list is refused', async (query) => {
+    const { status } = await refusal(`/v1/machines?${query}`);
+    expect(status).toBe(400);
+  });
 
   test.each([
     ['DELETE', '/v1/machines/shop/orders-1?verbose=true'],
