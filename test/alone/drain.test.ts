@@ -33,9 +33,8 @@ let losing: Promise<Operation>;
 
 beforeAll(async () => {
   const env = await sandboxEnv();
-  const kubeconfig = join(scratch, 'kubeconfig');
-  cluster = await clusterProxy(env.kubeconfig, kubeconfig);
-  platform = await startPlatform({ worker: { KUBECONFIG: kubeconfig } });
+  cluster = await clusterProxy(env.kubeconfig);
+  platform = await startPlatform({ workerKubeconfig: (account) => cluster.through(account, join(scratch, 'worker')) });
   [lab, rough] = await Promise.all([
     drainLab(platform, 'drain', ['orders', 'sole']),
     drainLab(platform, 'rough', ['orders', 'client']),

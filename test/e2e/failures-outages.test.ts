@@ -29,7 +29,6 @@ import { type Platform, startPlatform } from '../support/platform.ts';
 
 const OUTAGE_MS = 20_000;
 const scratch = mkdtempSync(join(tmpdir(), 'meshlift-outages-'));
-const kubeconfig = join(scratch, 'kubeconfig');
 
 let platform: Platform;
 let cluster: ClusterProxy;
@@ -79,11 +78,11 @@ const requestFor = (machine: SandboxMachine): OnboardMachine => onboardRequest(p
 
 beforeAll(async () => {
   const env = await sandboxEnv();
-  cluster = await clusterProxy(env.kubeconfig, kubeconfig);
+  cluster = await clusterProxy(env.kubeconfig);
   packages = await packageServer(env.packages);
   platform = await startPlatform({
+    workerKubeconfig: (account) => cluster.through(account, join(scratch, 'worker')),
     worker: {
-      KUBECONFIG: kubeconfig,
       MESHLIFT_PACKAGES: packages.template,
       MESHLIFT_PACKAGE_CACHE: join(scratch, 'packages'),
     },
@@ -226,7 +225,7 @@ describe('an onboarding that finds', () => {
 
 test('an API whose TokenReview fails answers 503 to every caller, and lets nobody in', async () => {
   const proxied = new KubeConfig();
-  proxied.loadFromFile(kubeconfig);
+  proxied.loadFromFile(cluster.through(platform.accounts.api, join(scratch, 'api')));
   const { temporalAddress, temporalNamespace } = platform.env;
   const config = readApiConfig({
     MESHLIFT_LISTEN: '127.0.0.1:0',

@@ -25,9 +25,9 @@ interface Outage {
 }
 
 async function apiServer(): Promise<Outage> {
-  const kubeconfig = join(scratch, 'kubeconfig');
-  const cluster = await clusterProxy((await sandboxEnv()).kubeconfig, kubeconfig);
-  return { platform: await startPlatform({ worker: { KUBECONFIG: kubeconfig } }), down: cluster.down, up: cluster.up };
+  const cluster = await clusterProxy((await sandboxEnv()).kubeconfig);
+  const workerKubeconfig = (account: string): string => cluster.through(account, join(scratch, 'worker'));
+  return { platform: await startPlatform({ workerKubeconfig }), down: cluster.down, up: cluster.up };
 }
 
 async function temporal(): Promise<Outage> {

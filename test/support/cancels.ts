@@ -110,7 +110,10 @@ export class CancelRows {
         workflowIdConflictPolicy: 'USE_EXISTING',
       },
     );
-    const body = onboardRequest(await sandboxEnv(), machine, name);
+    const wanted = onboardRequest(await sandboxEnv(), machine, name);
+    // A Service that pods watch selects it, so that a drain has something to prove.
+    const labels = { ...wanted.workload?.labels, checkout: 'true' };
+    const body = { ...wanted, workload: { ...wanted.workload, labels } };
     const request: OnboardRequest = { operationId, bodyDigest: name, body };
     await this.client.workflow.executeUpdateWithStart<
       (input: MachineInput) => Promise<unknown>,

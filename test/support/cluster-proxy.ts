@@ -1,6 +1,6 @@
 /**
  * The Kubernetes API behind a door that a test can close, for one process alone: TLS on both sides with the sandbox's own keys, so a
- * client sees the API server. Single answers can be replaced.
+ * client sees the API server, which sees the client's token. Single answers can be replaced.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -17,6 +17,8 @@ import { closable } from './closable.ts';
 type Fault = { readonly status: number } | { readonly edit: (body: unknown) => unknown };
 
 export interface ClusterProxy {
+  /** Writes a kubeconfig for the same user through the proxy; returns `to`. The user has a token. */
+  readonly through: (kubeconfig: string, to: string) => string;
   /** For every call from now on: the fault, or undefined for the real answer. Method and path with its query. */
   readonly fail: (choose: (call: string) => Fault | undefined) => void;
   /** Nothing listens any more, and what is open is cut. */
@@ -24,8 +26,8 @@ export interface ClusterProxy {
   readonly up: () => Promise<void>;
 }
 
-/** `kubeconfig` is the admin's; `proxied` is written: the same cluster and user through the proxy. */
-export async function clusterProxy(kubeconfig: string, proxied: string): Promise<ClusterProxy> {
+/** `kubeconfig` names the cluster. */
+export async function clusterProxy(kubeconfig: string): Promise<ClusterProxy> {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
   const upstream = new URL(config.getCurrentCluster()?.server ?? '');
@@ -33,8 +35,6 @@ export async function clusterProxy(kubeconfig: string, proxied: string): Promise
     host: upstream.hostname,
     port: Number(upstream.port),
     ca: readFileSync(certificateFile('ca')),
-    cert: readFileSync(certificateFile('admin')),
-    key: readFileSync(keyFile('admin')),
   };
   let choose: (call: string) => Fault | undefined = () => undefined;
   const sockets = new Set<Socket>();
@@ -83,9 +83,12 @@ export async function clusterProxy(kubeconfig: string, proxied: string): Promise
     }
   });
   const { port, up, down } = await closable(server, sockets);
-  const text = readFileSync(kubeconfig, 'utf8').replaceAll(upstream.origin, `https://127.0.0.1:${port}`);
-  writeFileSync(proxied, text, { mode: 0o600 });
   return {
+    through: (of, to) => {
+      const text = readFileSync(of, 'utf8').replaceAll(upstream.origin, `https://127.0.0.1:${port}`);
+      writeFileSync(to, text, { mode: 0o600 });
+      return to;
+    },
     fail: (chosen) => {
       choose = chosen;
     },

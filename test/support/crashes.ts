@@ -15,6 +15,7 @@ import { Api } from '../../demo/api-client.ts';
 import { applyHostPolicies } from '../../demo/host-policy.ts';
 import { startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { deployed } from './deployed.ts';
 import { liveOnce, type Life } from './life.ts';
 import { freePort } from '../../demo/free-port.ts';
 import { forget, testPolicies } from './platform.ts';
@@ -66,6 +67,8 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
   await applyHostPolicies(testPolicies);
   const namespace = `crashes-${ulid().toLowerCase()}`;
   const folder = mkdtempSync(join(tmpdir(), 'meshlift-crashes-'));
+  const scratch = mkdtempSync(join(tmpdir(), 'meshlift-accounts-'));
+  const accounts = await deployed(env, scratch);
   const [calm, ...machines] = await addMachines([
     'calm',
     ...Array.from({ length: MACHINES }, (_, n) => `crash-${n + 1}`),
@@ -81,15 +84,21 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
     };
   });
   const kills: Kills = { folder, machines: machines.map(({ name }) => name), points };
-  const worked = superviseWorkers({ ...env.exports, TEMPORAL_NAMESPACE: namespace }, kills);
+  const asWorker = { ...env.exports, KUBECONFIG: accounts.worker };
+  const worked = superviseWorkers({ ...asWorker, TEMPORAL_NAMESPACE: namespace }, kills);
   const calmly = superviseWorkers(
-    { ...env.exports, TEMPORAL_NAMESPACE: `${namespace}-calm` },
+    { ...asWorker, TEMPORAL_NAMESPACE: `${namespace}-calm` },
     { ...kills, points: [] },
     1,
   );
   const serve = async (temporalNamespace: string): Promise<{ api: Api; stop: () => Promise<void> }> => {
     const listen = `127.0.0.1:${await freePort()}`;
-    const variables = { ...env.exports, TEMPORAL_NAMESPACE: temporalNamespace, MESHLIFT_LISTEN: listen };
+    const variables = {
+      ...env.exports,
+      KUBECONFIG: accounts.api,
+      TEMPORAL_NAMESPACE: temporalNamespace,
+      MESHLIFT_LISTEN: listen,
+    };
     const log = `${folder}-${temporalNamespace}.log`;
     const server = await startProcess('api', { ...variables, MESHLIFT_AUTH: 'off' }, log);
     const stop = async (): Promise<void> => {
@@ -111,7 +120,7 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
     await Promise.all([worked(), calmly()]);
     await Promise.all(servers.map(({ stop }) => stop()));
     for (const machine of [calm, ...machines]) await forget(machine);
-    rmSync(folder, { recursive: true, force: true });
+    for (const one of [folder, scratch]) rmSync(one, { recursive: true, force: true });
   }
 }
 

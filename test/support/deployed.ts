@@ -19,7 +19,7 @@ export async function deployed(env: SandboxEnv, directory: string): Promise<Depl
   const apply = ['apply', '--server-side', '--force-conflicts'];
   await command('kubectl', ...apply, '-k', join(root, 'deploy'));
   const bindings = join(directory, 'bindings.json');
-  writeFileSync(bindings, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: NAMESPACES.map(binding) }));
+  writeFileSync(bindings, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: NAMESPACES.map(machinesBinding) }));
   await command('kubectl', ...apply, '-f', bindings);
   const [worker, api] = await Promise.all([
     kubeconfigOf(env, 'meshlift', directory),
@@ -28,7 +28,8 @@ export async function deployed(env: SandboxEnv, directory: string): Promise<Depl
   return { worker, api };
 }
 
-const binding = (namespace: string) => ({
+/** What lets the worker's account manage machines of a namespace. */
+export const machinesBinding = (namespace: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'RoleBinding',
   metadata: { name: 'meshlift-machines', namespace },

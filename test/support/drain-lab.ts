@@ -8,8 +8,10 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { IstioMesh } from '../../activities/adapters/istio-mesh.ts';
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, type RunningLoad, startLoad } from '../../demo/load.ts';
 import { onboardRequest, podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { machinesBinding } from './deployed.ts';
 import { testNamespace, type TestNamespace } from './namespaces.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
@@ -49,9 +51,16 @@ export async function drainLab(platform: Platform, prefix: string, groups: reado
       metadata: { name: namespace.name },
       spec: { namespaces: [namespace.name], cidrs: ['10.245.0.0/24'], credentials: ['*'], users: ['*'] },
     },
+    machinesBinding(namespace.name),
     ...groups.map((group) => service(group, { app: group })),
     service('checkout', { checkout: 'true' }),
   ]);
+  // Authorisation follows a new binding a moment later.
+  await eventually('the worker may manage machines of the namespace', async () => {
+    const account = 'system:serviceaccount:meshlift-system:meshlift';
+    const asked = ['auth', 'can-i', 'get', 'workloadgroups.networking.istio.io', '--namespace', namespace.name];
+    return (await command('kubectl', ...asked, '--as', account)).includes('yes');
+  });
   const ask = async (machine: SandboxMachine, verb: string, body: object = {}): Promise<Operation> => {
     const path = `/v1/machines/${namespace.name}/${machine.name}/${verb}`;
     const { status, body: operation } = await platform.api.call<Operation>('POST', path, body);

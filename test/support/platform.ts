@@ -9,12 +9,13 @@ import { Api } from '../../demo/api-client.ts';
 import { applyHostPolicies } from '../../demo/host-policy.ts';
 import { type MeshliftProcess, startProcess } from '../../demo/meshlift-process.ts';
 import { sandbox, type SandboxEnv, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import { deployed } from './deployed.ts';
+import { type Deployed, deployed } from './deployed.ts';
 import { freePort } from '../../demo/free-port.ts';
 import { command, freshMachine } from './sandbox.ts';
 
 export interface Platform {
   readonly env: SandboxEnv;
+  readonly accounts: Deployed;
   readonly api: Api;
   /** A machine of this file's own; it is gone after `stop`. */
   readonly machine: typeof freshMachine;
@@ -30,6 +31,8 @@ export interface Platform {
 export interface PlatformOptions {
   /** Use the API's address and the Temporal namespace that `sandbox env` names, as a reader of the README does. */
   readonly asEnvSays?: boolean;
+  /** Another kubeconfig for the worker, made of its account's. */
+  readonly workerKubeconfig?: (account: string) => string;
   /** Variables of the worker alone. */
   readonly worker?: Readonly<Record<string, string>>;
   /** Variables of the API alone. */
@@ -45,12 +48,13 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   const scratch = mkdtempSync(join(tmpdir(), 'meshlift-e2e-'));
   await applyHostPolicies(testPolicies);
   const accounts = await deployed(env, scratch);
+  const workerKubeconfig = options.workerKubeconfig?.(accounts.worker) ?? accounts.worker;
   const machines: SandboxMachine[] = [];
   let workers = 0;
   const startWorker = async (): Promise<MeshliftProcess> =>
     await startProcess(
       'worker',
-      { ...env.exports, KUBECONFIG: accounts.worker, ...options.worker },
+      { ...env.exports, KUBECONFIG: workerKubeconfig, ...options.worker },
       join(scratch, `worker-${++workers}.log`),
     );
   let worker = await startWorker();
@@ -61,6 +65,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   );
   return {
     env,
+    accounts,
     api: new Api(env.meshliftApi),
     machine: async (...wanted) => {
       const machine = await freshMachine(...wanted);
