@@ -1,9 +1,10 @@
 /**
- * One process for both sides: the product's worker, whose activities never answer, since it is the API that is measured, and a worker
- * of the bare workflows. Arguments: Temporal's address and namespace, a folder for the product's workflow bundle.
+ * One process for both sides: the product's worker, whose activities refuse at once, since it is the API that is measured, and a
+ * worker of the bare workflows. Arguments: Temporal's address and namespace, a folder for the product's workflow bundle.
  */
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 
+import { failure } from '../../activities/failures.ts';
 import { createActivities, type Ports } from '../../activities/index.ts';
 import { createWorker } from '../../worker/worker.ts';
 import { bareQueue } from './bare.ts';
@@ -13,8 +14,9 @@ const logger = new DefaultLogger('ERROR');
 Runtime.install({ logger });
 const connection = await NativeConnection.connect({ address });
 
-const silent = new Proxy({}, { get: () => () => new Promise(() => undefined) });
-const ports = { cluster: silent, host: silent, mesh: silent, packages: silent } as unknown as Ports;
+const refuse = () => Promise.reject(failure('HostNotAllowed', 'Nothing is touched while the API is measured'));
+const refusing = new Proxy({}, { get: () => refuse });
+const ports = { cluster: refusing, host: refusing, mesh: refusing, packages: refusing } as unknown as Ports;
 const settings = {
   temporal: { connection: { address }, namespace },
   hostConcurrency: 50,

@@ -50,7 +50,8 @@ const completing: Readonly<Record<string, Row>> = {
   },
   'sshd with MaxStartups 2, both taken for a while': {
     before: async (machine) => {
-      await inside(machine, "echo 'MaxStartups 2' >/etc/ssh/sshd_config.d/startups.conf; systemctl reload ssh");
+      // A restart, as it returns when sshd listens again; a reload returns before sshd stops listening for a moment.
+      await inside(machine, "echo 'MaxStartups 2' >/etc/ssh/sshd_config.d/startups.conf; systemctl restart ssh");
       idle.push(...[1, 2].map(() => connect({ host: machine.address, port: 22 })));
       await until(machine, '[ "$(ss -Htn state established sport = :22 | wc -l)" -ge 2 ]');
     },
@@ -58,7 +59,7 @@ const completing: Readonly<Record<string, Row>> = {
       await until(machine, 'journalctl -u ssh -o cat --no-pager | grep -q "MaxStartups throttling"');
       for (const socket of idle) socket.destroy();
     },
-    after: async (machine) => await inside(machine, 'rm /etc/ssh/sshd_config.d/startups.conf; systemctl reload ssh'),
+    after: async (machine) => await inside(machine, 'rm /etc/ssh/sshd_config.d/startups.conf; systemctl restart ssh'),
   },
   "dpkg's lock held by another": {
     before: async (machine) =>
