@@ -25,12 +25,12 @@ interface Row {
 
 const nobodysKey = { fingerprint: `SHA256:${'A'.repeat(43)}` };
 const sshdSays = (level: string): string =>
-  `echo 'LogLevel ${level}' >/etc/ssh/sshd_config.d/level.conf; systemctl restart ssh`;
+  `echo 'LogLevel ${level}' >/etc/ssh/sshd_config.d/level.conf; systemctl reload ssh`;
 
 const rows: Readonly<Record<string, Row>> = {
   'a wrong host key': {
     breaks: async (machine) => await inside(machine, sshdSays('DEBUG1')),
-    mends: async (machine) => await inside(machine, 'rm /etc/ssh/sshd_config.d/level.conf; systemctl restart ssh'),
+    mends: async (machine) => await inside(machine, 'rm /etc/ssh/sshd_config.d/level.conf; systemctl reload ssh'),
     asks: (request) => ({ ...request, host: { ...request.host, hostKey: nobodysKey } }),
     type: 'HostKeyTrusted',
     reason: 'HostKeyMismatch',
