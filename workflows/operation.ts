@@ -71,6 +71,9 @@ export class OperationReport {
     this.waitFor(waitingFor);
     try {
       const { end, value } = await run();
+      // A cancel that came with the last answer found nothing to interrupt; it was accepted, and is honoured.
+      if (this.isCancellable && CancellationScope.current().consideredCancelled)
+        throw new CancelledFailure('Cancelled on request');
       step.phase = end;
       return value;
     } catch (error) {

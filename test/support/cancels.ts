@@ -87,7 +87,8 @@ export class CancelRows {
     const first = await this.onboard(machine, verb === 'onboard' ? activity : undefined);
     const operation = verb === 'onboard' ? first : await this.offboard(machine, activity);
     const { phase } = await this.entity(machine).query<Machine>('machine');
-    if (verb === 'offboard') await this.offboard(machine);
+    // Also one that joined in spite of its cancel: it must not stand in the way of others.
+    if (phase === 'InMesh') await this.offboard(machine);
     const left = [...difference(asFound, await snapshot(machine)), ...(await objectsOf('shop', machine.name))];
     await sandbox('machine', 'remove', machine.name);
     return { operation, phase, left };
