@@ -2,7 +2,7 @@
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import type { Api } from '../../demo/api-client.ts';
-import { eventually } from '../../demo/eventually.ts';
+import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { onboardRequest, type SandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { difference, snapshot } from './as-found.ts';
 import { ask, endOf, objectsOf } from './operations.ts';
@@ -68,7 +68,8 @@ async function takenBack(api: Api, body: OnboardMachine): Promise<string> {
   await eventually(
     `${id} waits for its health`,
     async () => {
-      const { steps } = await api.operation(id);
+      const { phase, message, steps } = await api.operation(id);
+      if (phase !== 'Pending' && phase !== 'Running') throw new Unrecoverable(`${id} is ${phase}: ${message ?? ''}`);
       return steps.some(({ name, phase }) => name === 'verifyHealthy' && phase === 'Running');
     },
     240_000,
