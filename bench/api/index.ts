@@ -33,17 +33,18 @@ const get =
   async (platform) =>
     (await timed(url(platform), 200)).tookMs;
 
-/** What a POST sets going is over before the next one: an operation of the product, or nothing but the workflow that took it. */
+/** What a POST sets going is over before the next one: the product's operation and its machine, or the one workflow that took it. */
 const post =
   (url: (platform: ApiPlatform) => string): Target =>
   async (platform) => {
-    const { tookMs, answer } = await timed(url(platform), 202, request());
+    const wanted = request();
+    const { tookMs, answer } = await timed(url(platform), 202, wanted);
     const { id, operationId } = answer as { readonly id?: string; readonly operationId?: string };
-    // The product's ends as failed, since nothing is touched.
-    await platform.client.workflow
-      .getHandle(id ?? `bare/${operationId ?? ''}`)
-      .result()
-      .catch(() => undefined);
+    const started =
+      id === undefined ? [`bare/${operationId ?? ''}`] : [id, `machine/${wanted.namespace}/${wanted.name}`];
+    // The product's operation ends as failed, since nothing is touched.
+    const ends = started.map((workflowId) => platform.client.workflow.getHandle(workflowId).result());
+    await Promise.allSettled(ends);
     return tookMs;
   };
 
