@@ -13,6 +13,7 @@ const usage = `Usage: npm run sandbox -- <verb>
   machine reboot <name>...        an orderly reboot
   machine power-off <name>...     as a pulled plug; disk, address and host key stay
   machine power-on <name>...      boot it again
+  machine reimage <name>...       name and address stay; disk and host key are new
   machine remove <name>...`;
 
 export type Command =
@@ -25,7 +26,7 @@ export type Command =
       readonly apps: readonly App[];
     }
   | {
-      readonly verb: 'machine remove' | 'machine reboot' | 'machine power-off' | 'machine power-on';
+      readonly verb: 'machine remove' | 'machine reboot' | 'machine power-off' | 'machine power-on' | 'machine reimage';
       readonly names: readonly string[];
     };
 
@@ -70,6 +71,7 @@ function machineCommand(
     case 'reboot':
     case 'power-off':
     case 'power-on':
+    case 'reimage':
       return { verb: `machine ${action}`, names };
     default:
       throw new Error(usage);

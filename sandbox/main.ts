@@ -4,7 +4,14 @@ import { parseCommand } from './command-line.ts';
 import { down } from './down.ts';
 import { environment } from './environment.ts';
 import { withLock } from './lock.ts';
-import { addMachines, powerOffMachine, powerOnMachine, rebootMachine, removeMachine } from './machines/index.ts';
+import {
+  addMachines,
+  powerOffMachine,
+  powerOnMachine,
+  rebootMachine,
+  reimageMachine,
+  removeMachine,
+} from './machines/index.ts';
 import { say, step } from './progress.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
@@ -17,6 +24,7 @@ const ofOneMachine = {
   'machine reboot': rebootMachine,
   'machine power-off': powerOffMachine,
   'machine power-on': powerOnMachine,
+  'machine reimage': reimageMachine,
 };
 
 async function main(): Promise<void> {
@@ -48,7 +56,8 @@ async function main(): Promise<void> {
     case 'machine remove':
     case 'machine reboot':
     case 'machine power-off':
-    case 'machine power-on': {
+    case 'machine power-on':
+    case 'machine reimage': {
       const { verb, names } = command;
       await changeMachines(verb, names, async () => {
         await Promise.all(names.map(ofOneMachine[verb]));

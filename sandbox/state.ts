@@ -41,6 +41,8 @@ export interface State {
   readonly readyAt?: string;
   readonly items: readonly Item[];
   readonly machines: readonly MachineRecord[];
+  /** The address that was given last, by network. */
+  readonly lastAddresses?: Readonly<Partial<Record<MachineNetwork, string>>>;
 }
 
 export function readState(): State | undefined {

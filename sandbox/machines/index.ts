@@ -34,8 +34,12 @@ const isThere = (name: string): boolean => currentState().machines.some((machine
 
 async function addMachine(wanted: NewMachine): Promise<void> {
   const app = await goBuild('app');
+  await install(enterIntoState(wanted), app);
+}
+
+/** Gives the machine a new disk and a new host key, and boots it. */
+async function install(machine: MachineRecord, app: string): Promise<void> {
   const loginKey = ensureSshKey();
-  const machine = enterIntoState(wanted);
   const folder = folderOf(machine.name);
   const hostKey = newKeyPair(machine.name);
   await writeOwnFiles(join(folder, 'upper'), { ...machine, hostKey, loginKey, app: join(app, 'app') });
@@ -48,12 +52,23 @@ async function addMachine(wanted: NewMachine): Promise<void> {
 
 /** Stops the machine at once and removes all of it. */
 export async function removeMachine(name: string): Promise<void> {
-  const { address } = findMachine(name);
+  await erase(findMachine(name));
+  leaveState(name);
+}
+
+/** Stops the machine at once and installs it anew: name and address stay, nothing else does. */
+export async function reimageMachine(name: string): Promise<void> {
+  const machine = findMachine(name);
+  const app = await goBuild('app');
+  await erase(machine);
+  await install(machine, app);
+}
+
+async function erase({ name, address }: MachineRecord): Promise<void> {
   await cutPower(name);
   rmSync(folderOf(name), { recursive: true, force: true });
   rmSync(logFile(machineProcess(name)), { force: true });
   forgetHost(address);
-  leaveState(name);
 }
 
 /** Reboots the machine in an orderly way; resolves when it is up again. */

@@ -1,5 +1,5 @@
 /** The machines in the state file: their records and addresses. */
-import { jumpHost, machineNetworks, paths } from '../layout.ts';
+import { jumpHost, type MachineNetwork, machineNetworks, paths } from '../layout.ts';
 import { machineProcess, readState, writeState, type MachineRecord, type State } from '../state.ts';
 
 export function currentState(): State {
@@ -14,7 +14,7 @@ export function findMachine(name: string): MachineRecord {
   return found;
 }
 
-/** Takes the next free address; reads and writes the state without a pause, so that machines can be added side by side. */
+/** Takes the address that was free for longest; reads and writes the state without a pause, so that machines can be added side by side. */
 export function enterIntoState(wanted: Omit<MachineRecord, 'address'>): MachineRecord {
   const state = currentState();
   if (state.machines.some((machine) => machine.name === wanted.name)) {
@@ -22,18 +22,27 @@ export function enterIntoState(wanted: Omit<MachineRecord, 'address'>): MachineR
       `The sandbox already has a machine ${wanted.name}; remove it first: npm run sandbox -- machine remove ${wanted.name}`,
     );
   }
-  const machine = { ...wanted, address: wanted.name === jumpHost.name ? jumpHost.address : freeAddress(wanted, state) };
-  writeState({ ...state, machines: [...state.machines, machine] });
+  const { network } = wanted;
+  const address = wanted.name === jumpHost.name ? jumpHost.address : freeAddress(network, state);
+  const machine = { ...wanted, address };
+  const lastAddresses = { ...state.lastAddresses, [network]: address };
+  writeState({ ...state, lastAddresses, machines: [...state.machines, machine] });
   return machine;
 }
 
-function freeAddress({ network }: Pick<MachineRecord, 'network'>, { machines }: State): string {
+/** The next one after the last: what is left of a machine in the cluster, or comes back to it, is not met by another at once. */
+export function freeAddress(
+  network: MachineNetwork,
+  { machines, lastAddresses }: Pick<State, 'machines' | 'lastAddresses'>,
+): string {
   const { cidr, first } = machineNetworks[network];
   const prefix = cidr.slice(0, cidr.lastIndexOf('.'));
+  const all = Array.from({ length: 250 - first }, (_, n) => `${prefix}.${first + n}`);
+  const next = all.indexOf(lastAddresses?.[network] ?? '') + 1;
   const taken = new Set(machines.map((machine) => machine.address));
-  const last = Array.from({ length: 250 - first }, (_, n) => first + n).find((n) => !taken.has(`${prefix}.${n}`));
-  if (last === undefined) throw new Error(`No address is free in ${cidr}; remove a machine first`);
-  return `${prefix}.${last}`;
+  const free = [...all.slice(next), ...all.slice(0, next)].find((address) => !taken.has(address));
+  if (free === undefined) throw new Error(`No address is free in ${cidr}; remove a machine first`);
+  return free;
 }
 
 /** Forgets what ran for the machine; its record, and so its address, stays. */

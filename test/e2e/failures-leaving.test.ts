@@ -84,10 +84,10 @@ const rows: Readonly<Record<string, () => Promise<Ended>>> = {
   },
 
   reimaged: async () => {
-    const first = await platform.machine('reimaged', 'shop');
-    const joined = await onboard(requestFor(first));
-    const body = requestFor(first);
-    const machine = await reimage(first);
+    const machine = await platform.machine('reimaged', 'shop');
+    const joined = await onboard(requestFor(machine));
+    const body = requestFor(machine);
+    await sandbox('machine', 'reimage', machine.name);
     const asFound = await snapshot(machine);
     const repeated = await onboard(body);
     const stays = await phaseOf(machine);
@@ -127,23 +127,6 @@ const rows: Readonly<Record<string, () => Promise<Ended>>> = {
     };
   },
 };
-
-/** The same name and address, another machine: nothing of before is on it, its host key included. */
-async function reimage({ name, address }: SandboxMachine): Promise<SandboxMachine> {
-  let made: SandboxMachine | undefined;
-  await eventually(
-    `${name} is at ${address} again`,
-    async () => {
-      await sandbox('machine', 'remove', name);
-      await sandbox('machine', 'add', name, '--namespace', 'shop');
-      made = (await sandboxEnv()).machines.find((machine) => machine.name === name);
-      return made?.address === address;
-    },
-    120_000,
-  );
-  if (made === undefined) throw new Error(`${name} was not made anew`);
-  return made;
-}
 
 let rowOf: (title: string) => Ended;
 

@@ -25,6 +25,7 @@ test.each<[string, Command]>([
   ['machine reboot a', { verb: 'machine reboot', names: ['a'] }],
   ['machine power-off a', { verb: 'machine power-off', names: ['a'] }],
   ['machine power-on a', { verb: 'machine power-on', names: ['a'] }],
+  ['machine reimage a', { verb: 'machine reimage', names: ['a'] }],
 ])('understands %s', (line, command) => {
   expect(parseCommand(words(line))).toEqual(command);
 });
