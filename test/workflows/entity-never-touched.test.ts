@@ -3,7 +3,7 @@
  * has seen. Temporal is real, the facts are made up.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { WithStartWorkflowOperation } from '@temporalio/client';
+import { WithStartWorkflowOperation, WorkflowFailedError } from '@temporalio/client';
 
 import type { Activities } from '../../activities/index.ts';
 import { failure } from '../../activities/failures.ts';
@@ -63,9 +63,11 @@ function named(title: string) {
   return { name, onboard, ask, leave, handle };
 }
 
+/** Of one that was accepted just now: its run may start a moment later. */
 async function endOf(id: string): Promise<Operation> {
   const handle = worker.client.workflow.getHandle(id);
-  await expect(handle.result()).rejects.toThrow();
+  await eventually(`${id} runs`, async () => (await handle.describe()).runId !== '');
+  await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
   return await handle.query<Operation>('operation');
 }
 
