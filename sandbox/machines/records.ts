@@ -14,7 +14,7 @@ export function findMachine(name: string): MachineRecord {
   return found;
 }
 
-/** Takes the address that was free for longest; reads and writes the state without a pause, so that machines can be added side by side. */
+/** Takes the next address, but for the jump host, which has its own; reads and writes the state without a pause, so that machines can be added side by side. */
 export function enterIntoState(wanted: Omit<MachineRecord, 'address'>): MachineRecord {
   const state = currentState();
   if (state.machines.some((machine) => machine.name === wanted.name)) {
@@ -22,11 +22,14 @@ export function enterIntoState(wanted: Omit<MachineRecord, 'address'>): MachineR
       `The sandbox already has a machine ${wanted.name}; remove it first: npm run sandbox -- machine remove ${wanted.name}`,
     );
   }
-  const { network } = wanted;
-  const address = wanted.name === jumpHost.name ? jumpHost.address : freeAddress(network, state);
-  const machine = { ...wanted, address };
-  const lastAddresses = { ...state.lastAddresses, [network]: address };
-  writeState({ ...state, lastAddresses, machines: [...state.machines, machine] });
+  const { name, network } = wanted;
+  if (name === jumpHost.name) return enter(state, { ...wanted, address: jumpHost.address });
+  const address = freeAddress(network, state);
+  return enter({ ...state, lastAddresses: { ...state.lastAddresses, [network]: address } }, { ...wanted, address });
+}
+
+function enter(state: State, machine: MachineRecord): MachineRecord {
+  writeState({ ...state, machines: [...state.machines, machine] });
   return machine;
 }
 
