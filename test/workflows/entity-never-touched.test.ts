@@ -63,10 +63,10 @@ function named(title: string) {
   return { name, onboard, ask, leave, handle };
 }
 
-/** Of one that was accepted just now: its run may start a moment later. */
+/** Of one that was accepted: its run may start a moment later. */
 async function endOf(id: string): Promise<Operation> {
   const handle = worker.client.workflow.getHandle(id);
-  await eventually(`${id} runs`, async () => (await handle.describe()).runId !== '');
+  await eventually(`${id} has ended`, async () => (await handle.describe()).status.name !== 'RUNNING');
   await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
   return await handle.query<Operation>('operation');
 }
