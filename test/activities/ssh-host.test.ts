@@ -315,11 +315,11 @@ describe('the proxy', () => {
     const deb = '/var/lib/meshlift/packages/*.deb';
     const certs = '/etc/certs';
     await apply('installPackage-1.30.0', [packageChange()]);
-    await onMachine(machine, `cp ${deb} /root/earlier.deb`);
+    await onMachine(machine, `cp ${deb} ~root/earlier.deb`);
     await apply('restore', [{ kind: 'Restore' }]);
     fence += 1;
     try {
-      await onMachine(machine, `dpkg -i /root/earlier.deb && systemctl enable istio 2>&1`);
+      await onMachine(machine, `dpkg -i ~root/earlier.deb && systemctl enable istio 2>&1`);
       await onMachine(machine, `for f in key cert-chain; do echo earlier >${certs}/$f.pem; done`);
       await onMachine(machine, `chown -R istio-proxy:istio-proxy ${certs}`);
       const before = await snapshot(machine);
@@ -333,7 +333,7 @@ describe('the proxy', () => {
       await apply('restore', [{ kind: 'Restore' }]);
       expect(difference(before, await snapshot(machine))).toEqual([]);
     } finally {
-      const paths = `/root/earlier.deb ${certs} /etc/istio /var/lib/istio /var/log/istio`;
+      const paths = `~root/earlier.deb ${certs} /etc/istio /var/lib/istio /var/log/istio`;
       await onMachine(
         machine,
         `systemctl disable istio; dpkg --purge istio-sidecar; rm -rf ${paths}; userdel istio-proxy; groupdel istio-proxy; true`,

@@ -43,10 +43,10 @@ const completing: Readonly<Record<string, Row>> = {
     before: async (machine) =>
       await inside(
         machine,
-        `cp -a /home/ops/.bashrc /root/kept; sed -i '1i echo Welcome to this machine' /home/ops/.bashrc
+        `cp -a ~ops/.bashrc ~root/kept; sed -i '1i echo Welcome to this machine' ~ops/.bashrc
          echo 'Defaults use_pty' >/etc/sudoers.d/pty`,
       ),
-    after: async (machine) => await inside(machine, 'mv /root/kept /home/ops/.bashrc; rm /etc/sudoers.d/pty'),
+    after: async (machine) => await inside(machine, 'mv ~root/kept ~ops/.bashrc; rm /etc/sudoers.d/pty'),
   },
   'sshd with MaxStartups 2, both taken for a while': {
     before: async (machine) => {
@@ -119,11 +119,11 @@ const rolledBack: Readonly<Record<string, Row & { readonly says: RegExp }>> = {
   },
 };
 
-const swapKey = `cd /etc/ssh && mv ssh_host_ed25519_key /root/ && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key <<y >/dev/null
+const swapKey = `cd /etc/ssh && mv ssh_host_ed25519_key ~root/ && ssh-keygen -q -t ed25519 -N '' -f ssh_host_ed25519_key <<y >/dev/null
 y
 systemctl restart ssh`;
 const swapBack =
-  'cd /etc/ssh && mv /root/ssh_host_ed25519_key . && ssh-keygen -y -f ssh_host_ed25519_key >ssh_host_ed25519_key.pub && systemctl restart ssh';
+  'cd /etc/ssh && mv ~root/ssh_host_ed25519_key . && ssh-keygen -y -f ssh_host_ed25519_key >ssh_host_ed25519_key.pub && systemctl restart ssh';
 const swapped = 'a host key that is swapped between two steps';
 
 interface Ended {

@@ -69,6 +69,9 @@ Stands for the packages of a whole system.
 %files
 `;
 
+/** On the machine: the packages, and in `hidden` what Debian's own tools were. */
+const place = '/opt/rpm-family';
+
 /** From here on the machine knows rpm and no dpkg. `dependencies` installs what the package needs; it is not there before. */
 export async function becomeRpmFamily(
   machine: SandboxMachine,
@@ -76,13 +79,13 @@ export async function becomeRpmFamily(
   version: string,
 ): Promise<{ readonly file: string; readonly dependencies: () => Promise<void> }> {
   const debs = await rpmDebs();
-  const folder = pathInside(machine, '/root/debs');
+  const folder = pathInside(machine, place);
   cpSync(debs, folder, { recursive: true });
   copyFileSync(deb, join(folder, 'sidecar'));
   await inside(
     machine,
     `set -e
-    cd /root/debs
+    cd ${place}
     # The links of a merged /usr stay links.
     for file in *.deb; do dpkg-deb --fsys-tarfile $file | tar -x --keep-directory-symlink -C /; done
     ldconfig
@@ -96,16 +99,16 @@ ${system}END
     for spec in sidecar system; do
       rpmbuild --quiet -bb --define '_topdir /tmp/rpm/build' /tmp/rpm/$spec.spec >/tmp/rpm/log 2>&1 || { cat /tmp/rpm/log >&2; exit 1; }
     done
-    cp /tmp/rpm/build/RPMS/*/*.rpm /root/debs/
+    cp /tmp/rpm/build/RPMS/*/*.rpm ${place}/
     rm -rf /tmp/rpm
-    mkdir /root/hidden
-    mv /usr/bin/dpkg /usr/bin/dpkg-query /usr/bin/dpkg-deb /root/hidden/`,
+    mkdir ${place}/hidden
+    mv /usr/bin/dpkg /usr/bin/dpkg-query /usr/bin/dpkg-deb ${place}/hidden/`,
   );
   const built = readdirSync(folder).find((name) => name.startsWith('istio-sidecar') && name.endsWith('.rpm')) ?? '';
   return {
     file: join(folder, built),
     dependencies: async () => {
-      await inside(machine, 'rpm -U /root/debs/system-1-1.*.rpm');
+      await inside(machine, `rpm -U ${place}/system-1-1.*.rpm`);
     },
   };
 }
