@@ -6,8 +6,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import ssh2 from 'ssh2';
-
+import { newKeyPair } from '../../sandbox/machines/ssh-keys.ts';
 import type { Group } from './cgroup.ts';
 import { login } from './parts.ts';
 
@@ -46,7 +45,7 @@ const boot = join(import.meta.dirname, 'machine.sh');
 
 /** Keys are made once: making them is nobody's work here. */
 export function makeLab(scratch: string, root: string, size: number, cpu: Group): Lab {
-  const key = ssh2.utils.generateKeyPairSync('ed25519');
+  const key = newKeyPair('bench');
   const loginKeyFile = join(scratch, 'login-key');
   writeFileSync(loginKeyFile, key.private, { mode: 0o600 });
   const ssh = join(scratch, 'common', 'home', login.user, '.ssh');
@@ -54,7 +53,7 @@ export function makeLab(scratch: string, root: string, size: number, cpu: Group)
   writeFileSync(join(ssh, 'authorized_keys'), `${key.public}\n`, { mode: 0o600 });
   chmodSync(ssh, 0o700);
   for (const path of [join(ssh, 'authorized_keys'), ssh, join(ssh, '..')]) chownSync(path, login.id, login.id);
-  const hostKeys = Array.from({ length: size }, () => ssh2.utils.generateKeyPairSync('ed25519'));
+  const hostKeys = Array.from({ length: size }, () => newKeyPair('bench'));
   const memory = join(scratch, 'memory');
   mkdirSync(memory);
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', memory]);
@@ -109,18 +108,19 @@ function startMachine(
       ...['--mount', '--uts', '--pid', '--fork', '--kill-child', '--propagation', 'slave', 'sh', boot],
       ...[name, String(port), own, run, lower, lab.cpu.path],
     ],
-    { stdio: ['ignore', 'ignore', 'ignore'] },
+    { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   const knownHost = `[127.0.0.1]:${port} ${hostKey.public.trim()}`;
   return { machine: { name, port, knownHost, upper, run }, child };
 }
 
 async function greeted({ name, port }: BenchMachine, child: ChildProcess): Promise<void> {
+  let said = '';
+  child.stderr?.on('data', (text: Buffer) => {
+    said = `${said}${text.toString()}`.slice(-1_000);
+  });
   for (;;) {
-    if (child.exitCode !== null)
-      throw new Error(
-        `sshd of ${name} ended with ${child.exitCode}; run bench/onboarding/machine.sh by hand to see why`,
-      );
+    if (child.exitCode !== null) throw new Error(`sshd of ${name} ended with ${child.exitCode}: ${said.trim()}`);
     if (await greets(port)) return;
     await delay(50);
   }

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import ssh2 from 'ssh2';
 
 import { fingerprintOf } from '../../activities/adapters/host-key.ts';
 import { sshHostPort } from '../../activities/adapters/ssh-host.ts';
@@ -21,13 +20,14 @@ import {
   sandboxEnv,
   type SandboxMachine,
 } from '../../demo/sandbox-client.ts';
+import { newKeyPair } from '../../sandbox/machines/ssh-keys.ts';
 import { difference, snapshot } from '../support/as-found.ts';
 import { testNamespace, type TestNamespace } from '../support/namespaces.ts';
 import { command, onMachine } from '../support/sandbox.ts';
 
 jest.setTimeout(120_000);
 
-const strangerKey = ssh2.utils.generateKeyPairSync('ed25519').private;
+const strangerKey = newKeyPair('stranger').private;
 const istio = 'istio-proxy:istio-proxy';
 
 let env: SandboxEnv;
