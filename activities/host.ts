@@ -43,11 +43,8 @@ export interface WriteBootstrapFilesInput extends HostStep {
   readonly files: readonly Omit<Extract<HostChange, { kind: 'WriteFile' }>, 'kind'>[];
   /** Lines of the marked block in /etc/hosts; empty removes it. */
   readonly hostsLines: readonly string[];
-}
-
-export interface PlaceTokenInput extends HostStep {
-  readonly serviceAccount: string;
-  readonly lifetimeSeconds: number;
+  /** Made and placed with the files; absent: the one that is there stays. */
+  readonly token?: { readonly serviceAccount: string; readonly lifetimeSeconds: number };
 }
 
 export interface StartProxyInput extends HostStep {
@@ -107,27 +104,27 @@ export function hostActivities(ports: {
       return await apply(input, `installPackage-${input.version}`, [{ kind: 'InstallPackage', ...found }]);
     },
 
-    writeBootstrapFiles: (input: WriteBootstrapFilesInput): Promise<HostApplyResult> => {
+    /** A token is made here, so that it enters no history: each attempt writes its own. */
+    writeBootstrapFiles: async (
+      input: WriteBootstrapFilesInput,
+    ): Promise<HostApplyResult & { readonly tokenExpiresAt?: string }> => {
       const changes: HostChange[] = [
         ...input.files.map((file): HostChange => ({ kind: 'WriteFile', ...file })),
         { kind: 'WriteHostsBlock', lines: input.hostsLines },
       ];
       // Other files in the same operation are another step, not a retry of this one.
-      return apply(input, `writeBootstrapFiles-${digestOf(changes)}`, changes);
-    },
-
-    /** Makes a token and writes it, so that it enters no history; each attempt writes its own. */
-    placeToken: async (input: PlaceTokenInput): Promise<HostApplyResult & { readonly expiresAt: string }> => {
-      const { namespace, serviceAccount, lifetimeSeconds } = input;
-      const { token, expiresAt } = await ports.cluster.issueToken(namespace, serviceAccount, lifetimeSeconds);
-      const change = {
+      const step = `writeBootstrapFiles-${digestOf(changes)}`;
+      if (input.token === undefined) return await apply(input, step, changes);
+      const { serviceAccount, lifetimeSeconds } = input.token;
+      const { token, expiresAt } = await ports.cluster.issueToken(input.namespace, serviceAccount, lifetimeSeconds);
+      const place: HostChange = {
         kind: 'WriteFile',
         path: tokenPath,
         mode: '0600',
         owner: 'istio-proxy:istio-proxy',
         content: token,
-      } as const;
-      return { ...(await apply(input, 'placeToken', [change], true)), expiresAt };
+      };
+      return { ...(await apply(input, step, [...changes, place], true)), tokenExpiresAt: expiresAt };
     },
 
     /** Starts the unit and returns once 15021 answers and traffic is redirected, with the dead-man timer armed. */

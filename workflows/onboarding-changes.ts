@@ -15,7 +15,7 @@ import { ofOneMachine } from './plan/ownership.ts';
 import type { DecidableInput } from './plan/plan-input.ts';
 
 /** Steps that one restore of the machine takes back. */
-const HOST_STEPS = ['installPackage', 'writeBootstrapFiles', 'placeToken', 'startProxy', 'confirmCapture'];
+const HOST_STEPS = ['installPackage', 'writeBootstrapFiles', 'startProxy', 'confirmCapture'];
 
 interface HostChanged {
   readonly changed: readonly string[];
@@ -77,14 +77,8 @@ export class OnboardingChanges {
           host.installPackage({ ...on, ...wanted }),
         );
       }
-      case 'writeBootstrapFiles': {
-        const { step, ...wanted } = change;
-        return this.onHost(step, `the bootstrap files of ${machine} to be written`, (host) =>
-          host.writeBootstrapFiles({ ...on, ...wanted }),
-        );
-      }
-      case 'placeToken':
-        return this.placeToken(change);
+      case 'writeBootstrapFiles':
+        return this.writeFiles(change);
       case 'startProxy':
         this.undoStart();
         return this.onHost(change.step, `the proxy of ${machine} to start and capture its traffic`, async (host) => {
@@ -126,17 +120,18 @@ export class OnboardingChanges {
     });
   }
 
-  private async placeToken({ step, serviceAccount }: Extract<Change, { step: 'placeToken' }>): Promise<void> {
+  private async writeFiles(change: Extract<Change, { step: 'writeBootstrapFiles' }>): Promise<void> {
+    const { step, files, hostsLines, token } = change;
     const lifetimeSeconds = this.waits.tokenLifetimeSeconds;
-    return this.onHost(
-      step,
-      `a token of ServiceAccount ${serviceAccount} to be placed on ${this.machine}`,
-      async (host) => {
-        const placed = await host.placeToken({ ...this.on, serviceAccount, lifetimeSeconds });
-        this.tokenExpiresAt = placed.expiresAt;
-        return placed;
-      },
-    );
+    const what = token === undefined ? 'the bootstrap files' : 'the bootstrap files and the token';
+    return this.onHost(step, `${what} of ${this.machine} to be written`, async (host) => {
+      const written = await host.writeBootstrapFiles({
+        ...{ ...this.on, files, hostsLines },
+        ...(token === undefined ? {} : { token: { serviceAccount: token.serviceAccount, lifetimeSeconds } }),
+      });
+      this.tokenExpiresAt = written.tokenExpiresAt;
+      return written;
+    });
   }
 
   private async onHost(

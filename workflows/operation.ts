@@ -123,7 +123,7 @@ export class OperationReport {
   /** The operation waits for others, e.g. for a lease that one of them holds; undefined: it goes on. */
   waitForOthers(waitingFor: string | undefined): void {
     this.state.phase = waitingFor === undefined ? 'Running' : 'Waiting';
-    upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
+    this.listPhase();
     this.waitFor(waitingFor);
   }
 
@@ -178,9 +178,16 @@ export class OperationReport {
 
   private publish(): void {
     this.changed();
-    upsertSearchAttributes([{ key: searchAttributes.phase, value: this.state.phase }]);
+    this.listPhase();
     upsertMemo({ operation: this.current(), isCancellable: this.isCancellable });
     this.describe();
+  }
+
+  /** Each write is one more for the server and its index: what was given at the start is not written again. */
+  private listPhase(): void {
+    const { phase } = this.state;
+    if (workflowInfo().typedSearchAttributes.get(searchAttributes.phase) === phase) return;
+    upsertSearchAttributes([{ key: searchAttributes.phase, value: phase }]);
   }
 
   /** Whoever follows the operation learns by the revision what they have seen already. */

@@ -75,6 +75,7 @@ async function start(
       { key: searchAttributes.namespace, value: namespace },
       { key: searchAttributes.workloadGroup, value: workloadGroup },
       { key: searchAttributes.operation, value: verb },
+      { key: searchAttributes.phase, value: 'Running' },
     ],
     staticDetails: `Operation \`${workflowId}\` on machine \`${id}\` of WorkloadGroup \`${namespace}/${workloadGroup}\``,
   };

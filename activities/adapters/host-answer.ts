@@ -1,7 +1,26 @@
-/** What a machine's scripts answer: one JSON object of lists of raw lines, parsed here by pure functions. */
+/** What a machine's scripts answer: lines of a key, a tab and a value, parsed here by pure functions. */
 import type { Connection, FoundFile, HostApplyResult, MachineFacts, Traffic } from '../ports/host-port.ts';
 
+/** The values of each key, in their order. */
 export type HostAnswer = Readonly<Record<string, readonly string[]>>;
+
+/** The answer in what a machine printed; undefined without a whole one. What a login shell prints before and after it is left out. */
+export function parseAnswer(stdout: string): HostAnswer | undefined {
+  const lines = stdout.split('\n');
+  const begin = lines.indexOf('-----BEGIN MESHLIFT ANSWER-----');
+  const end = lines.indexOf('-----END MESHLIFT ANSWER-----', begin);
+  if (begin === -1 || end === -1) return undefined;
+  const values = new Map<string, string[]>();
+  for (const line of lines.slice(begin + 1, end)) {
+    const [key = '', ...rest] = line.split('\t');
+    // eslint-disable-next-line no-control-regex -- what a terminal would act on has no place in a message
+    const value = rest.join('\t').replaceAll(/[\u0001-\u0008\u000b-\u001f\u007f]/g, '');
+    const known = values.get(key);
+    if (known) known.push(value);
+    else values.set(key, [value]);
+  }
+  return Object.fromEntries(values);
+}
 
 /** Of the connection that carried the answer. */
 export interface Visit {
@@ -89,7 +108,7 @@ export function parseFacts(answer: HostAnswer, visit: Visit): MachineFacts {
     freeBytes: Number(first('freeKilobytes') || 0) * 1024,
     journal: {
       fence: Number(first('fence') || 0),
-      steps: all('step').map(parseStep),
+      steps: parseSteps(all('step')),
       entries,
       ...optional('owner', answer['owner']?.[0]),
       deadManArmed: all('deadMan').length > 0,
@@ -115,7 +134,8 @@ export function parseApplyResult(answer: HostAnswer): HostApplyResult {
   const gapMs = answer['gapMs']?.[0];
   return {
     ...(gapMs === undefined ? {} : { gapMs: Number(gapMs) }),
-    changed: answer['changed'] ?? [],
+    // What an earlier attempt of the same step changed is told again.
+    changed: [...new Set(answer['changed'] ?? [])],
     recorded: answer['recorded'] !== undefined,
     ...optional('invocationId', answer['invocationId']?.[0]),
   };
@@ -223,7 +243,11 @@ function sshdPorts(
   return [...new Set(found)].sort((a, b) => a - b);
 }
 
-function parseStep(line: string): MachineFacts['journal']['steps'][number] {
-  const [operation = '', step = '', result] = line.split('\t');
-  return { operation, step, result: result === 'done' ? 'done' : 'started' };
+/** A line for the start of a step and one for its end, those of a retry as well: the last one counts. */
+function parseSteps(lines: readonly string[]): MachineFacts['journal']['steps'] {
+  const parsed = lines.map((line): [string, MachineFacts['journal']['steps'][number]] => {
+    const [operation = '', step = '', result] = line.split('\t');
+    return [`${operation} ${step}`, { operation, step, result: result === 'done' ? 'done' : 'started' }];
+  });
+  return [...new Map(parsed).values()];
 }

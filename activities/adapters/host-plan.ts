@@ -8,7 +8,14 @@ import { pack } from 'tar-stream';
 import type { HostChange } from '../ports/host-port.ts';
 
 /** A file of the tar: text, or the path of a file beside the worker. */
-export type Payload = { readonly name: string } & ({ readonly text: string } | { readonly localPath: string });
+export type Payload = Placing & ({ readonly text: string } | { readonly localPath: string });
+
+/** Name in the tar; mode (four octal digits, 0600 where absent) and owner (`user:group`, root where absent) as tar gives them to it. */
+interface Placing {
+  readonly name: string;
+  readonly mode?: string;
+  readonly owner?: string;
+}
 
 export interface HostPlan {
   readonly lines: readonly string[];
@@ -18,10 +25,10 @@ export interface HostPlan {
 /** Above the longest wait of the capture script, 120 s, so that the script's own reason is told. */
 const defaultReadySeconds = 150;
 
-/** One line a change, fields split by tabs and never empty; contents become payloads `0`, `1`, ... */
+/** One line a change, fields split by tabs and never empty; files wait where they are staged, other contents become payloads `0`, `1`, ... */
 export function renderHostPlan(changes: readonly HostChange[]): HostPlan {
   const payloads: Payload[] = [];
-  const add = (content: { text: string } | { localPath: string }): string => {
+  const add: AddPayload = (content) => {
     const name = String(payloads.length);
     payloads.push({ name, ...content });
     return name;
@@ -29,7 +36,15 @@ export function renderHostPlan(changes: readonly HostChange[]): HostPlan {
   return { lines: changes.map((change) => line(change, add)), payloads };
 }
 
-function line(change: HostChange, add: (content: { text: string } | { localPath: string }) => string): string {
+/** The name in the tar of a file that the machine puts in place as it arrived: `name_staged` of journal.sh finds it there. */
+export function stagedName(path: string): string {
+  const name = path.lastIndexOf('/') + 1;
+  return `files${path.slice(0, name)}.${path.slice(name)}.meshlift`;
+}
+
+type AddPayload = (content: ({ text: string } | { localPath: string }) & Partial<Placing>) => string;
+
+function line(change: HostChange, add: AddPayload): string {
   switch (change.kind) {
     case 'InstallPackage': {
       const extension = change.localPath.endsWith('.rpm') ? 'rpm' : 'deb';
@@ -43,15 +58,11 @@ function line(change: HostChange, add: (content: { text: string } | { localPath:
         file,
       );
     }
-    case 'WriteFile':
-      return fields(
-        change.kind,
-        add({ text: change.content }),
-        change.mode,
-        change.owner,
-        change.compare ?? 'bytes',
-        change.path,
-      );
+    case 'WriteFile': {
+      const { mode, owner, path } = change;
+      add({ name: stagedName(path), mode, owner, text: change.content });
+      return fields(change.kind, mode, owner, change.compare ?? 'bytes', path);
+    }
     case 'WriteHostsBlock':
       return fields(change.kind, add({ text: change.lines.map((entry) => `${entry}\n`).join('') }));
     case 'StartProxy':
@@ -85,24 +96,46 @@ function fields(...values: readonly string[]): string {
   return values.join('\t');
 }
 
-/** The tar, streamed; its last file `end` tells the machine that all of it arrived. */
+/** What one SSH packet carries at most, as OpenSSH sizes them (CHAN_SES_PACKET_DEFAULT of channels.h). */
+const packetBytes = 32 * 1024;
+
+/** The tar, streamed in pieces of a packet's size: each piece costs both sides a turn. Its last file `end` tells the machine that all of it arrived. */
 export function packHostPlan(plan: HostPlan, scripts: readonly Payload[]): Readable {
   const tar = pack();
-  const text = (name: string, content: string): void => void tar.entry({ name, mode: 0o600 }, content);
   const write = async (): Promise<void> => {
-    text('plan', plan.lines.map((entry) => `${entry}\n`).join(''));
+    tar.entry(header({ name: 'plan' }), plan.lines.map((entry) => `${entry}\n`).join(''));
     for (const payload of [...scripts, ...plan.payloads]) {
-      if ('text' in payload) text(payload.name, payload.text);
+      if ('text' in payload) tar.entry(header(payload), payload.text);
       else {
         const { size } = await stat(payload.localPath);
-        await pipeline(createReadStream(payload.localPath), tar.entry({ name: payload.name, mode: 0o600, size }));
+        await pipeline(createReadStream(payload.localPath), tar.entry({ ...header(payload), size }));
       }
     }
-    text('end', 'end\n');
+    tar.entry(header({ name: 'end' }), 'end\n');
     tar.finalize();
   };
   write().catch((error: unknown) => {
     tar.destroy(error as Error);
   });
-  return Readable.from(tar);
+  return Readable.from(inPackets(tar));
+}
+
+async function* inPackets(stream: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
+  let held: Buffer[] = [];
+  let size = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    held.push(piece);
+    size += piece.length;
+    if (size < packetBytes) continue;
+    yield Buffer.concat(held);
+    held = [];
+    size = 0;
+  }
+  yield Buffer.concat(held);
+}
+
+/** Owners go by name, since their numbers are the machine's own. */
+function header({ name, mode = '0600', owner = 'root:root' }: Placing) {
+  const [uname = '', gname = ''] = owner.split(':');
+  return { name, mode: Number.parseInt(mode, 8), uname, gname };
 }

@@ -19,8 +19,6 @@ export interface SshConnection {
   readonly fingerprint: string;
   /** Runs one command; `input` is its standard input. Rejects with `HostUnreachable` where the connection breaks first. */
   exec(command: string, input?: Readable): Promise<ExecResult>;
-  /** From now on this signal closes it, and no other; false where it is closed already. */
-  rebind(signal: AbortSignal): boolean;
   close(): void;
 }
 
@@ -145,25 +143,19 @@ function tryConnect(attempt: Attempt): Promise<{ connection: ForwardingConnectio
   const { promise, resolve, reject } = Promise.withResolvers<
     { connection: ForwardingConnection } | { refused: string }
   >();
-  const bound = { signal };
   const abort = (): void => {
     client.destroy();
     stream.destroy();
-    reject(bound.signal.reason as Error);
+    reject(signal.reason as Error);
   };
-  const bind = (next: AbortSignal): void => {
-    bound.signal.removeEventListener('abort', abort);
-    bound.signal = next;
-    next.addEventListener('abort', abort, { once: true });
-  };
-  bind(signal);
+  signal.addEventListener('abort', abort, { once: true });
   const leave = (): void => {
-    bound.signal.removeEventListener('abort', abort);
+    signal.removeEventListener('abort', abort);
     client.destroy();
     stream.destroy();
   };
   client.on('ready', () => {
-    resolve({ connection: connectionOf({ client, endpoint, fingerprint: shown, bound, bind, close: leave }) });
+    resolve({ connection: connectionOf({ client, endpoint, fingerprint: shown, signal, close: leave }) });
   });
   client.on('error', (error: Error & { level?: string }) => {
     const hasNoCommonKey = error.message.includes('no matching host key format');
@@ -229,16 +221,11 @@ function connectFailure(
 interface ConnectionParts extends Pick<SshConnection, 'fingerprint' | 'close'> {
   readonly client: Client;
   readonly endpoint: Endpoint;
-  /** What closes the connection now. */
-  readonly bound: { readonly signal: AbortSignal };
-  readonly bind: (signal: AbortSignal) => void;
+  /** What closes the connection. */
+  readonly signal: AbortSignal;
 }
 
-function connectionOf({ client, endpoint, fingerprint, bound, bind, close }: ConnectionParts): ForwardingConnection {
-  let isOpen = true;
-  client.once('close', () => {
-    isOpen = false;
-  });
+function connectionOf({ client, endpoint, fingerprint, signal, close }: ConnectionParts): ForwardingConnection {
   const lost = (doing: string, cause?: Error): Error =>
     failure(
       'HostUnreachable',
@@ -249,18 +236,13 @@ function connectionOf({ client, endpoint, fingerprint, bound, bind, close }: Con
   return {
     fingerprint,
     close,
-    rebind: (signal) => {
-      if (isOpen) bind(signal);
-      return isOpen;
-    },
     exec: async (command, input) => {
-      bound.signal.throwIfAborted();
+      signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<ExecResult>();
       const failed = (error: Error): void => {
         reject(lost('during a command', error));
       };
       const closed = (): void => {
-        const { signal } = bound;
         reject(signal.aborted ? (signal.reason as Error) : lost('during a command'));
       };
       client.once('error', failed).once('close', closed);

@@ -1,17 +1,15 @@
 /**
- * HostPort over SSH: one connection per call, but for steps of one operation that write files one after the other; one exec each,
- * the script as the command and only the tar on standard input.
+ * HostPort over SSH: one connection and one exec per call, the script as the command and only the tar on standard input.
  */
 import { createHash } from 'node:crypto';
 
 import type { Host } from '../../api/schemas/machine.ts';
 import { failure } from '../failures.ts';
 import type { HostApply, HostApplyResult, HostPort, LocatedHost, MachineFacts, Traffic } from '../ports/host-port.ts';
-import { type HostAnswer, parseApplyResult, parseFacts, parseTraffic } from './host-answer.ts';
+import { type HostAnswer, parseAnswer, parseApplyResult, parseFacts, parseTraffic } from './host-answer.ts';
 import { hostCommand, readScript } from './host-command.ts';
 import { scriptFailure } from './host-failures.ts';
-import { packHostPlan, renderHostPlan } from './host-plan.ts';
-import { KeptConnections } from './kept-connections.ts';
+import { packHostPlan, type Payload, renderHostPlan, stagedName } from './host-plan.ts';
 import { locateHost } from './locate-host.ts';
 import {
   describeEndpoint,
@@ -39,28 +37,6 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
     }
   };
 
-  const kept = new KeptConnections();
-  /** Steps of one operation that only write files share a connection where they follow each other. */
-  const withKeptConnection = async <T>(
-    host: LocatedHost,
-    operation: string,
-    signal: AbortSignal,
-    use: (connection: SshConnection, isKept: boolean) => Promise<T>,
-  ): Promise<T> => {
-    const name = JSON.stringify([operation, host]);
-    const open = kept.take(name, signal);
-    const isKept = open !== undefined;
-    const connection = open ?? (await openConnection(host, readCredential, signal));
-    try {
-      const result = await use(connection, isKept);
-      kept.keep(name, connection);
-      return result;
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
-  };
-
   return {
     locate: locateHost,
 
@@ -71,7 +47,7 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
         const began = Date.now();
         const result = await connection.exec(hostCommand(host.user, 'inspect', args));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        return parseFacts(parseAnswer(result.stdout, host), {
+        return parseFacts(answerOf(result.stdout, host), {
           hostKeyFingerprint: connection.fingerprint,
           reachedAt: host.ip,
           began,
@@ -79,27 +55,22 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
         });
       }),
 
-    apply: async (host, apply, signal) => {
-      const isWriteOnly = apply.changes.every(({ kind }) => kind === 'WriteFile' || kind === 'WriteHostsBlock');
-      const command = hostCommand(host.user, isWriteOnly ? 'write' : 'apply', applyArguments(apply));
-      const send = async (connection: SshConnection, isKept = false): Promise<HostApplyResult> => {
-        const tar = packHostPlan(renderHostPlan(apply.changes), isKept ? [] : standaloneScripts());
-        const result = await connection.exec(command, tar);
+    apply: (host, apply, signal) =>
+      withConnection(host, signal, async (connection): Promise<HostApplyResult> => {
+        const isWriteOnly = apply.changes.every(({ kind }) => kind === 'WriteFile' || kind === 'WriteHostsBlock');
+        const command = hostCommand(host.user, isWriteOnly ? 'write' : 'apply', applyArguments(apply));
+        const result = await connection.exec(command, packHostPlan(renderHostPlan(apply.changes), standaloneScripts()));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        const answer = parseAnswer(result.stdout, host);
+        const answer = answerOf(result.stdout, host);
         refuseOtherContent(apply, answer['written'] ?? [], host);
         return parseApplyResult(answer);
-      };
-      return isWriteOnly
-        ? await withKeptConnection(host, apply.operation, signal, send)
-        : await withConnection(host, signal, send);
-    },
+      }),
 
     watchTraffic: (host, signal) =>
       withConnection(host, signal, async (connection): Promise<Traffic> => {
         const result = await connection.exec(hostCommand(host.user, 'traffic', []));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
-        return parseTraffic(parseAnswer(result.stdout, host));
+        return parseTraffic(answerOf(result.stdout, host));
       }),
 
     readHostKey: (host, signal) => readFingerprint(host, readCredential, signal),
@@ -133,20 +104,19 @@ function applyArguments(apply: HostApply): readonly string[] {
 }
 
 /** The scripts that stay on the machine and work without Meshlift. */
-function standaloneScripts(): { name: string; text: string }[] {
-  return ['undo', 'dead-man'].map((name) => ({ name: name === 'undo' ? 'undo.sh' : name, text: readScript(name) }));
+function standaloneScripts(): Payload[] {
+  const staged = (path: string, script: string): Payload => ({
+    ...{ name: stagedName(path), mode: '0700', text: readScript(script) },
+  });
+  return [staged('/var/lib/meshlift/undo.sh', 'undo'), staged('/var/lib/meshlift/bin/dead-man', 'dead-man')];
 }
 
-/** The answer is the last line: a login shell may print a banner before it. */
-function parseAnswer(stdout: string, host: Host): HostAnswer {
-  try {
-    return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as HostAnswer;
-  } catch (error) {
-    const sample = JSON.stringify(stdout.slice(0, 80));
-    throw failure(
-      'HostCommandFailed',
-      `${describeEndpoint(host)} answered no JSON but ${sample}; does its login shell print a banner?`,
-      error,
-    );
-  }
+function answerOf(stdout: string, host: Host): HostAnswer {
+  const answer = parseAnswer(stdout);
+  if (answer !== undefined) return answer;
+  const sample = JSON.stringify(stdout.slice(0, 80));
+  throw failure(
+    'HostCommandFailed',
+    `${describeEndpoint(host)} gave no whole answer but ${sample}; does its login shell run commands itself?`,
+  );
 }

@@ -12,6 +12,7 @@ import { clusterActivities } from '../../activities/cluster.ts';
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 import { setUpTemporal } from '../../worker/temporal-setup.ts';
 import { QUEUE } from '../../worker/worker.ts';
+import { searchAttributes } from '../../workflows/messages.ts';
 import { inspectedPaths } from '../../workflows/plan/inspected-paths.ts';
 import type { DecidableInput } from '../../workflows/plan/plan-input.ts';
 import type { BenchMachine, Lab } from './fleet.ts';
@@ -65,7 +66,15 @@ export async function startProduct(
         machines.map(async ({ input }) => {
           const { name } = input.request;
           const args: [OnboardFilesInput] = [{ input, readsFacts }];
+          // Memo and attributes are those that a machine's entity starts an onboarding with.
           await client.workflow.execute<typeof onboardFiles>('onboardFiles', {
+            memo: { verb: 'onboard', namespace, name },
+            typedSearchAttributes: [
+              { key: searchAttributes.namespace, value: namespace },
+              { key: searchAttributes.workloadGroup, value: input.request.workloadGroup },
+              { key: searchAttributes.operation, value: 'onboard' },
+              { key: searchAttributes.phase, value: 'Running' },
+            ],
             workflowId: `onboard-${namespace}-${name}-${ulid().toLowerCase()}`,
             taskQueue: QUEUE,
             args,
@@ -91,7 +100,9 @@ async function prepare({ name, port, knownHost }: BenchMachine, lab: Lab): Promi
   };
   const ports = labPorts(lab.loginKey);
   const host = await ports.host.locate(request.host);
-  const inspected = await ports.host.inspect(host, inspectedPaths, new AbortController().signal);
+  const inspect = () => ports.host.inspect(host, inspectedPaths, new AbortController().signal);
+  // A machine whose neighbours all start at once may drop a connection; the product's activities are tried again as well.
+  const inspected = await inspect().catch(inspect);
   // Every sshd of the lab is on the same loopback; a machine of one's own shows one.
   const machine = { ...inspected, listening: [] };
   const rendered = await clusterActivities(ports).renderMachine({ request, cluster, machine });

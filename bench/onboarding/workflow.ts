@@ -10,7 +10,7 @@ import { planBootstrap } from '../../workflows/plan/bootstrap-plan.ts';
 import { inspectedPaths } from '../../workflows/plan/inspected-paths.ts';
 import type { DecidableInput } from '../../workflows/plan/plan-input.ts';
 
-const FILE_STEPS = ['writeBootstrapFiles', 'placeToken'];
+const FILE_STEPS = ['writeBootstrapFiles'];
 
 export interface OnboardFilesInput {
   readonly input: DecidableInput;

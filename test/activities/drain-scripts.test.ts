@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
+import { parseAnswer } from '../../activities/adapters/host-answer.ts';
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
 import { runShell, type ShellName } from '../support/shells.ts';
 
@@ -34,6 +35,8 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
       shell,
       `STATE=${quote(at('state'))} RUN=${quote(at('run'))} STAGE=${quote(at('stage'))}\n${library}\n${snippet}`,
     );
+  const told = async (snippet: string) =>
+    parseAnswer(await run(`echo "$ANSWER_BEGINS"; ${snippet}\necho "$ANSWER_ENDS"`));
   const played = (metricLines: string): string =>
     `proxy_request() { case "$2" in clusters) echo ${quote(clusters)} ;; *) echo ${quote(metricLines)} ;; esac; }`;
 
@@ -46,26 +49,31 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
   });
 
   test("the counters are of the machine's own traffic, whatever the workers and families", async () => {
-    const answer = JSON.parse(await run(`${played(metrics)}\ncounters | to_json`)) as unknown;
-    expect(answer).toEqual({ proxyUp: ['yes'], active: ['6'], total: ['44'], outboundFailed: ['6'], overMtls: ['9'] });
+    expect(await told(`${played(metrics)}\ncounters`)).toEqual({
+      proxyUp: ['yes'],
+      active: ['6'],
+      total: ['44'],
+      outboundFailed: ['6'],
+      overMtls: ['9'],
+    });
   });
 
   test('a proxy without metrics of its own says nothing of mTLS, and one that is down nothing at all', async () => {
-    expect(await run(`${played('')}\ncounters | to_json`)).not.toContain('overMtls');
-    expect(await run('proxy_request() { return 1; }\ncounters | to_json')).not.toContain('proxyUp');
+    expect(await run(`${played('')}\ncounters`)).not.toContain('overMtls');
+    expect(await run('proxy_request() { return 1; }\ncounters')).not.toContain('proxyUp');
   });
 
   test('senders are those whose connections are new or went on', async () => {
     const before = '10.0.0.1:4000 10\n10.0.0.2:4000 20\n[fd00::5]:4000 5';
     const after = '10.0.0.1:4000 10\n10.0.0.2:4000 21\n10.0.0.3:4000 1\n[fd00::5]:4000 6\n[::ffff:10.0.0.4]:1 1';
-    const answer = JSON.parse(await run(`senders ${quote(before)} ${quote(after)} | to_json`)) as { sender: string[] };
-    expect([...answer.sender].sort()).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4', 'fd00::5']);
+    const { sender = [] } = (await told(`senders ${quote(before)} ${quote(after)}`)) ?? {};
+    expect([...sender].sort()).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4', 'fd00::5']);
   });
 
   test('a hold names its operation, is written once, and goes with the start file', async () => {
     const held = `: >"$STAGE/result"; hold_machine drain-1; hold_machine drain-1; cat "$STAGE/result"`;
     // Only root may give a file to root.
-    const asAnyone = 'install() { cp "$7" "$8"; }';
+    const asAnyone = 'install() { mkdir -p "${9%/*}" && cp "$8" "$9"; }';
     expect((await run(`${asAnyone}\nopen_journal; ${held}`)).match(/Hold /g)).toHaveLength(1);
     expect(readFileSync(at('state', 'hold'), 'utf8')).toBe('drain-1\n');
     await run(`: >"$STAGE/result"; : >"$RUN/start"; release_hold`);

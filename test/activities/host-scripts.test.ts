@@ -20,11 +20,12 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
+import { parseAnswer } from '../../activities/adapters/host-answer.ts';
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
 import { renderCaptureScript } from '../../activities/render/capture-script.ts';
 import { runShell, type ShellName } from '../support/shells.ts';
 
-const library = ['common', 'journal', 'changes'].map(readScript).join('\n');
+const library = ['common', 'journal', 'changes', 'apply'].map(readScript).join('\n');
 const certificate = (body: string): string =>
   `-----BEGIN CERTIFICATE-----\n${body}\n${body}\n-----END CERTIFICATE-----\n`;
 
@@ -49,26 +50,29 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
     rmSync(folder, { recursive: true });
   });
 
-  test('an answer is JSON whatever stands in its lines', async () => {
+  test('an answer is read as it is, whatever stands in its lines', async () => {
     put(
       'lines',
-      ['a\tplain', 'b\tback\\slash "quoted" $x `y`', 'a\ttab\there', 'c\tbell\u0007 and é', 'd\t'].join('\n'),
+      ['a\tplain', 'b\tback\\slash "quoted" $x `y` %s', 'a\ttab\there', 'c\tbell\u0007 and é', 'd\t', ''].join('\n'),
     );
-    expect(JSON.parse(await run(`to_json <${quote(at('lines'))}`))).toEqual({
+    const lines = quote(at('lines'));
+    expect(parseAnswer(`Welcome\n${await run(`answer ${lines} "e\tmore"`)}Bye\n`)).toEqual({
       a: ['plain', 'tab\there'],
-      b: ['back\\slash "quoted" $x `y`'],
+      b: ['back\\slash "quoted" $x `y` %s'],
       c: ['bell and é'],
       d: [''],
+      e: ['more'],
     });
-    expect(await run('to_json </dev/null')).toBe('{}\n');
+    expect(parseAnswer(await run('answer /dev/null'))).toEqual({});
   });
 
   test('the fence is the highest of journal and restore', async () => {
-    expect(await run('read_fence')).toBe('0\n');
+    const read = 'read_fence; echo "$highest"';
+    expect(await run(read)).toBe('0\n');
     mkdirSync(at('state'));
     put('state/fence', '7\n');
     put('run/fence', '12 closed\n');
-    expect(await run('read_fence')).toBe('12\n');
+    expect(await run(read)).toBe('12\n');
   });
 
   test('a certificate set is there when each of its certificates is, however the file is laid out', async () => {
@@ -84,9 +88,18 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
     expect(await holds('empty', 'both')).toBe('no\n');
   });
 
-  test('the marked block of /etc/hosts is taken out and everything else stays', async () => {
+  test('the marked block of /etc/hosts is taken out or made anew, and everything else stays', async () => {
     put('hosts', '127.0.0.1 localhost\n# BEGIN meshlift\n10.0.0.1 istiod\n# END meshlift\n10.0.0.9 other\n');
-    expect(await run(`hosts_without_block ${quote(at('hosts'))}`)).toBe('127.0.0.1 localhost\n10.0.0.9 other\n');
+    const withBlock = (lines: string): Promise<string> => {
+      put('lines', lines);
+      return run(`hosts_with_block ${quote(at('hosts'))} ${quote(at('lines'))} || echo as before`);
+    };
+    expect(await withBlock('')).toBe('127.0.0.1 localhost\n10.0.0.9 other\n');
+    expect(await withBlock('10.0.0.2 istiod\n')).toBe(
+      '127.0.0.1 localhost\n10.0.0.9 other\n# BEGIN meshlift\n10.0.0.2 istiod\n# END meshlift\n',
+    );
+    put('hosts', '127.0.0.1 localhost\n# BEGIN meshlift\n10.0.0.2 istiod\n# END meshlift\n');
+    expect(await withBlock('10.0.0.2 istiod\n')).toMatch(/as before$/m);
   });
 
   test('a file is written once, with its mode, and a second time nothing is', async () => {

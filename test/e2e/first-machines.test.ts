@@ -307,7 +307,7 @@ describe('a plan', () => {
     expect(JSON.stringify(body)).not.toContain('eyJ');
     expect(body.objects.length).toBeGreaterThanOrEqual(2);
     expect(body.steps.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['installPackage', 'placeToken', 'startProxy']),
+      expect.arrayContaining(['installPackage', 'writeBootstrapFiles', 'startProxy']),
     );
     expect([await snapshot(outsider), await objects()]).toEqual(before);
   }, 120_000);

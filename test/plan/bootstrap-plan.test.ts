@@ -23,7 +23,6 @@ test('plans every step, in order, for a machine that was never touched', () => {
     'applyClusterObjects',
     'installPackage',
     'writeBootstrapFiles',
-    'placeToken',
     'startProxy',
     'confirmCapture',
   ]);
@@ -57,21 +56,21 @@ describe('plans for a member', () => {
       onMember({ hostsBlock: ['192.0.2.9 istiod-1-30-0.istio-system.svc'] }),
       ['writeBootstrapFiles'],
     ],
-    ['the token when it is gone', onMember({ files: withoutFile(rendered.token.path) }), ['placeToken']],
+    ['the token when it is gone', onMember({ files: withoutFile(rendered.token.path) }), ['writeBootstrapFiles']],
     [
       'the token when another may write it',
       onMember({ files: changedFile(rendered.token.path, { owner: 'root:root' }) }),
-      ['placeToken'],
+      ['writeBootstrapFiles'],
     ],
     [
       'the token when it is of an earlier life of the machine',
       onMember({ journal: { ...memberMachine.journal, entries: 0 } }),
-      ['placeToken'],
+      ['writeBootstrapFiles'],
     ],
     [
       'the token when others may read it',
       onMember({ files: changedFile(rendered.token.path, { mode: '0644' }) }),
-      ['placeToken'],
+      ['writeBootstrapFiles'],
     ],
     [
       'a start when the unit is down',
@@ -158,7 +157,7 @@ test('says what it would do, one line per object and file, and masks the token',
     { name: 'writeBootstrapFiles', change: 'write', object: '/etc/certs/root-cert.pem on shop/orders-1' },
     { name: 'writeBootstrapFiles', change: 'write', object: '/etc/hosts on shop/orders-1' },
     {
-      name: 'placeToken',
+      name: 'writeBootstrapFiles',
       change: 'write',
       object: '/var/run/secrets/tokens/istio-token on shop/orders-1, a token of ServiceAccount orders',
     },

@@ -3,7 +3,13 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
-import { type HostAnswer, parseApplyResult, parseFacts, parseTraffic } from '../../activities/adapters/host-answer.ts';
+import {
+  type HostAnswer,
+  parseAnswer,
+  parseApplyResult,
+  parseFacts,
+  parseTraffic,
+} from '../../activities/adapters/host-answer.ts';
 
 /** Answer of a Debian machine in the mesh, as its script printed it. */
 const inMesh = JSON.parse(
@@ -70,6 +76,14 @@ test('a machine that answers next to nothing has empty facts, not wrong ones', (
     sshdPorts: [],
     journal: { fence: 0, steps: [], entries: 0 },
   });
+});
+
+test('of a step that is told more than once the last line counts', () => {
+  const step = ['op-1\tfiles\tstarted', 'op-1\tstart\tstarted', 'op-1\tfiles\tdone'];
+  expect(parseFacts({ step }, visit).journal.steps).toEqual([
+    { operation: 'op-1', step: 'files', result: 'done' },
+    { operation: 'op-1', step: 'start', result: 'started' },
+  ]);
 });
 
 describe('single facts', () => {
@@ -220,6 +234,10 @@ test('the result of a step says what changed, and whether an earlier attempt did
     invocationId: 'ab',
     recorded: true,
   });
+  expect(parseApplyResult({ changed: ['WriteFile /a', 'WriteFile /a', 'WriteFile /b'] }).changed).toEqual([
+    'WriteFile /a',
+    'WriteFile /b',
+  ]);
 });
 
 test('what a proxy served meanwhile is told from its counters before and after', () => {
@@ -240,4 +258,13 @@ test('what a proxy served meanwhile is told from its counters before and after',
     senders: ['10.0.0.1', 'fd00::5'],
   });
   expect(parseTraffic({})).toEqual({ isProxyUp: false, active: 0, came: 0, outboundFailed: 0, senders: [] });
+});
+
+test('an answer that did not arrive whole is none', () => {
+  const [begin, end] = ['-----BEGIN MESHLIFT ANSWER-----', '-----END MESHLIFT ANSWER-----'];
+  expect(parseAnswer(`${begin}\nchanged\tWriteFile /etc/hosts\n${end}\n`)).toEqual({
+    changed: ['WriteFile /etc/hosts'],
+  });
+  expect(parseAnswer(`${begin}\nchanged\tWriteFile /etc/ho`)).toBeUndefined();
+  expect(parseAnswer(`This account is not available.\n${end}\n`)).toBeUndefined();
 });

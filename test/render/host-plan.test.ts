@@ -20,7 +20,7 @@ const write = (path: string, content: string): HostChange => ({
 
 describe('the plan of an exec', () => {
   const rows: readonly (readonly [HostChange, string])[] = [
-    [write('/etc/certs/a', 'x'), 'WriteFile\t0\t0600\tistio-proxy:istio-proxy\tbytes\t/etc/certs/a'],
+    [write('/etc/certs/a', 'x'), 'WriteFile\t0600\tistio-proxy:istio-proxy\tbytes\t/etc/certs/a'],
     [{ kind: 'WriteHostsBlock', lines: ['10.0.0.1 istiod'] }, 'WriteHostsBlock\t0'],
     [{ kind: 'StartProxy', deadManSeconds: 60 }, 'StartProxy\t60\t150'],
     [{ kind: 'StartProxy', deadManSeconds: 5, readySeconds: 9 }, 'StartProxy\t5\t9'],
@@ -40,12 +40,12 @@ describe('the plan of an exec', () => {
   });
 
   test('contents stay out of the plan, in payloads that their lines name', () => {
-    const plan = renderHostPlan([write('/a', 'secret'), write('/b', 'other')]);
+    const plan = renderHostPlan([write('/etc/a', 'secret'), { kind: 'WriteHostsBlock', lines: ['10.0.0.1 istiod'] }]);
     expect(plan.lines.join('\n')).not.toContain('secret');
-    expect(plan.lines.map((line) => line.split('\t')[1])).toEqual(['0', '1']);
+    expect(plan.lines[1]).toBe('WriteHostsBlock\t1');
     expect(plan.payloads).toEqual([
-      { name: '0', text: 'secret' },
-      { name: '1', text: 'other' },
+      { name: 'files/etc/.a.meshlift', mode: '0600', owner: 'istio-proxy:istio-proxy', text: 'secret' },
+      { name: '1', text: '10.0.0.1 istiod\n' },
     ]);
   });
 
@@ -63,17 +63,20 @@ describe('the tar on standard input', () => {
       { kind: 'InstallPackage', name: 'istio-sidecar', version: '1.30.0', sha256: 'ab', localPath },
       write('/a', 'content'),
     ]);
-    const found: [string, string][] = [];
-    for await (const entry of packHostPlan(plan, [{ name: 'undo.sh', text: '#!/bin/sh\n' }]).pipe(extract())) {
-      found.push([entry.header.name, await text(entry)]);
+    const found: [string, string, number, string][] = [];
+    for await (const entry of packHostPlan(plan, [{ name: 'undo.sh', mode: '0700', text: '#!/bin/sh\n' }]).pipe(
+      extract(),
+    )) {
+      const { name, mode, uname, gname } = entry.header;
+      found.push([name, await text(entry), mode, `${uname}:${gname}`]);
     }
     rmSync(folder, { recursive: true });
     expect(found).toEqual([
-      ['plan', plan.lines.map((line) => `${line}\n`).join('')],
-      ['undo.sh', '#!/bin/sh\n'],
-      ['0', 'package'],
-      ['1', 'content'],
-      ['end', 'end\n'],
+      ['plan', plan.lines.map((line) => `${line}\n`).join(''), 0o600, 'root:root'],
+      ['undo.sh', '#!/bin/sh\n', 0o700, 'root:root'],
+      ['0', 'package', 0o600, 'root:root'],
+      ['files/.a.meshlift', 'content', 0o600, 'istio-proxy:istio-proxy'],
+      ['end', 'end\n', 0o600, 'root:root'],
     ]);
   });
 

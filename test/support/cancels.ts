@@ -22,7 +22,6 @@ export const cancelRows = [
       'applyObjects',
       'installPackage',
       'writeBootstrapFiles',
-      'placeToken',
       'startProxy',
       'confirmCapture',
       'verifyConnected',

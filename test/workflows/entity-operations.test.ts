@@ -109,11 +109,11 @@ afterAll(async () => {
 });
 
 test('a repair that fails half-way is Failed, says what stays, and takes no member out', async () => {
-  const activities = { placeToken: refuses('ObjectRejected') } as Partial<Activities>;
+  const activities = { startProxy: refuses('ObjectRejected') } as Partial<Activities>;
   const operation = await endOf(await start('onboardMachine', 'half', { isMember: true }, stopped, activities));
   expect(operation.phase).toBe('Failed');
   expect(operation.message).toContain(
-    'shop/orders-1 stays a member; what writeBootstrapFiles, placeToken changed stays',
+    'shop/orders-1 stays a member; what writeBootstrapFiles, startProxy changed stays',
   );
 }, 60_000);
 

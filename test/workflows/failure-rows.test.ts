@@ -19,7 +19,6 @@ const rows = [
   'applyObjects',
   'installPackage',
   'writeBootstrapFiles',
-  'placeToken',
   'startProxy',
   'confirmCapture',
   'verifyConnected',

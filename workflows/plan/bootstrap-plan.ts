@@ -12,7 +12,6 @@ export const CHANGE_STEPS = [
   'applyClusterObjects',
   'installPackage',
   'writeBootstrapFiles',
-  'placeToken',
   'startProxy',
   'confirmCapture',
 ] as const;
@@ -37,8 +36,9 @@ export type Change =
       readonly step: 'writeBootstrapFiles';
       readonly files: readonly File[];
       readonly hostsLines: readonly string[];
+      /** Absent where one is in place. */
+      readonly token?: { readonly path: string; readonly serviceAccount: string };
     }
-  | { readonly step: 'placeToken'; readonly path: string; readonly serviceAccount: string }
   | { readonly step: 'startProxy' }
   | { readonly step: 'confirmCapture' };
 
@@ -47,8 +47,7 @@ export function planBootstrap({ cluster, machine, rendered }: DecidableInput): C
   return [
     ...objectsToApply(rendered.objects, cluster.objects),
     ...packageToInstall(machine, cluster.revision.version),
-    ...filesToWrite(rendered.files, rendered.hostsLines, machine),
-    ...tokenToPlace(rendered, machine),
+    ...filesToWrite(rendered, machine),
     ...proxyToStart(machine),
   ];
 }
@@ -79,12 +78,15 @@ export function isVersion(installed: string | undefined, version: string): boole
   );
 }
 
-/** All files in one exec when any differs: the machine writes only those that do. */
-function filesToWrite(files: readonly File[], hostsLines: readonly string[], machine: MachineFacts): Change[] {
-  const differing = files.filter((file) => !isWritten(file, machine.files));
-  return differing.length === 0 && saysSame(machine.hostsBlock ?? [], hostsLines)
-    ? []
-    : [{ step: 'writeBootstrapFiles', files, hostsLines }];
+/** All files and the token in one exec when any differs: the machine writes only those that do. */
+function filesToWrite(rendered: RenderMachineResult, machine: MachineFacts): Change[] {
+  const { files, hostsLines, serviceAccount } = rendered;
+  const isSame =
+    files.every((file) => isWritten(file, machine.files)) && saysSame(machine.hostsBlock ?? [], hostsLines);
+  const hasToken = isTokenPlaced(rendered, machine);
+  if (isSame && hasToken) return [];
+  const token = { path: rendered.token.path, serviceAccount };
+  return [{ step: 'writeBootstrapFiles', files, hostsLines, ...(hasToken ? {} : { token }) }];
 }
 
 /** A file with a second writer, which also owns its mode, counts as written when every certificate of it is there. */
@@ -105,11 +107,10 @@ function holdsCertificates(found: readonly string[], pem: string): boolean {
 }
 
 /** A token that stands there before Meshlift wrote anything is of an earlier life of the machine. */
-function tokenToPlace({ token, serviceAccount }: RenderMachineResult, { files, journal }: MachineFacts): Change[] {
-  const isPlaced =
-    journal.entries > 0 &&
-    files.some(({ path, mode, owner }) => path === token.path && mode === token.mode && owner === token.owner);
-  return isPlaced ? [] : [{ step: 'placeToken', path: token.path, serviceAccount }];
+function isTokenPlaced({ token }: RenderMachineResult, { files, journal }: MachineFacts): boolean {
+  const isLikeToken = ({ path, mode, owner }: FoundFile): boolean =>
+    path === token.path && mode === token.mode && owner === token.owner;
+  return journal.entries > 0 && files.some(isLikeToken);
 }
 
 function proxyToStart({ unit, isCaptured, journal }: MachineFacts): Change[] {
@@ -137,16 +138,17 @@ function describe(change: Change, machine: string): { change: string; object: st
       return [
         ...change.files.map(({ path }) => ({ change: 'write', object: `${path} on ${machine}` })),
         ...(change.hostsLines.length > 0 ? [{ change: 'write', object: `/etc/hosts on ${machine}` }] : []),
-      ];
-    case 'placeToken':
-      return [
-        { change: 'write', object: `${change.path} on ${machine}, a token of ServiceAccount ${change.serviceAccount}` },
+        ...(change.token === undefined ? [] : [describeToken(change.token, machine)]),
       ];
     case 'startProxy':
       return [{ change: 'start', object: `unit istio on ${machine}, with its traffic captured` }];
     case 'confirmCapture':
       return [{ change: 'confirm', object: `capture on ${machine} over a new connection` }];
   }
+}
+
+function describeToken({ path, serviceAccount }: { path: string; serviceAccount: string }, machine: string) {
+  return { change: 'write', object: `${path} on ${machine}, a token of ServiceAccount ${serviceAccount}` };
 }
 
 function isSameObject(a: KubernetesObject, b: KubernetesObject | ObjectRef): boolean {

@@ -5,9 +5,9 @@ apply() {
   operation="$1" fence="$2" step="$3" again="$4" owner="$5"
   # The result is written even when nobody listens any more: the next attempt reads it.
   trap '' HUP PIPE
-  open_journal
   # A package may be larger than the memory that backs /run; everything else stays off the disk.
   case "$step" in installPackage*) STAGE="$STATE/stage.$$" ;; *) STAGE="$RUN/stage.$$" ;; esac
+  open_journal
   # A refused or broken step leaves no stage behind; it may hold a token.
   trap 'rm -rf "$STAGE"' EXIT
   result="$STATE/results/$operation.$step"
@@ -22,7 +22,7 @@ apply() {
   fi
   check_fence "$fence"
   if is_known; then
-    { cat "$result" && emit recorded yes; } | to_json
+    answer "$result" "recorded${TAB}yes"
     return
   fi
   # A restore that ran meanwhile took everything along.
@@ -36,12 +36,33 @@ apply() {
   own_machine
   echo "$fence" >"$STATE/fence"
   remember_step "$operation" "$step" started
+  tell_earlier
   follow_plan
   if [ -n "$is_of_unit" ]; then tell_invocation; fi
-  read_text "$STAGE/result"
-  printf '%s' "${text#"$NEWLINE"}${text:+$NEWLINE}" >"$result.new" && mv -f "$result.new" "$result" && sync_path "$result" || die $EXIT_FAILED "cannot write $result"
+  keep_result
   remember_step "$operation" "$step" done
-  to_json <"$STAGE/result"
+  answer "$STAGE/result"
+}
+
+# What is made anew by each attempt stands already where one was through: what that changed is part of the answer.
+tell_earlier() {
+  if [ "$again" != again ] || ! is_done; then return; fi
+  while IFS="$TAB" read -r key value; do
+    if [ "$key" = changed ]; then changed "$value"; fi
+  done <"$result"
+}
+
+# On disk after all that it tells of; it counts once the step's end is remembered.
+keep_result() {
+  read_text "$STAGE/result"
+  printf '%s' "${text#"$NEWLINE"}${text:+$NEWLINE}" >"$result" && with_lines "$unsynced_folders$result$NEWLINE" sync_path ||
+    die $EXIT_FAILED "cannot write $result"
+}
+
+# The lines of a file, and one more where it is given.
+answer() {
+  read_text "$1"
+  printf '%s\n' "$ANSWER_BEGINS$text" ${2:+"$2"} "$ANSWER_ENDS"
 }
 
 tell_invocation() {
@@ -55,8 +76,8 @@ is_restore() {
 
 # A fence that a restore closed is refused as well: a late exec of that operation must not write again.
 check_fence() {
-  known="$(read_fence)"
-  [ "$1" -ge "$known" ] || die $EXIT_FENCE "fence $1 is lower than $known, the fence of a later operation on this machine"
+  read_fence
+  [ "$1" -ge "$highest" ] || die $EXIT_FENCE "fence $1 is lower than $highest, the fence of a later operation on this machine"
   is_closed=
   if [ -r "$RUN/fence" ] && read -r closed state <"$RUN/fence" && [ "$closed $state" = "$1 closed" ]; then is_closed=yes; fi
 }
@@ -70,23 +91,25 @@ is_owned_by_other() {
 leave_to_owner() {
   is_restore ||
     die $EXIT_TAKEN "this host is another machine's already, see $STATE/owner there; offboard that one first"
-  to_json <"$STAGE/result"
+  answer "$STAGE/result"
 }
 
 own_machine() {
   if [ -z "$owner" ] || [ -s "$STATE/owner" ]; then return; fi
-  printf '%s\n' "$owner" >"$STATE/owner.new" && mv -f "$STATE/owner.new" "$STATE/owner" && sync_path "$STATE/owner" ||
-    die $EXIT_FAILED "cannot write $STATE/owner"
+  # Beside the scripts, which arrive staged; only root reads it.
+  name_staged "$STATE/owner"
+  printf '%s\n' "$owner" >"$staged" || die $EXIT_FAILED "cannot write $staged"
+  prepare_file "$STATE/owner"
 }
 
 # An earlier attempt was through with this step.
-is_known() { [ -e "$result" ] && [ "$again" != again ]; }
+is_known() { [ "$again" != again ] && is_done; }
+is_done() { [ -e "$result" ] && grep -qxF "$operation$TAB$step${TAB}done" "$STATE/steps"; }
 
 # Bounded as the attempt itself is: of a connection that was cut, this side may hear nothing.
 receive_plan() {
   umask 077
-  mkdir -p "$STAGE" || die $EXIT_FAILED "cannot make $STAGE; nothing was changed"
-  if ! timeout 300 tar -xf - -C "$STAGE" || [ ! -s "$STAGE/end" ]; then
+  if ! timeout 300 tar -xpmf - -C "$STAGE" || [ ! -s "$STAGE/end" ]; then
     [ -d "$STAGE" ] || die $EXIT_BUSY 'another exec on this machine took the files of this one away; it is tried again'
     die $EXIT_FAILED 'the files did not arrive whole; nothing was changed'
   fi
@@ -111,15 +134,13 @@ drop_empty_journal() {
   if [ -d "$STATE" ] && [ ! -s "$STATE/journal" ] && [ ! -s "$STATE/steps" ]; then rm -rf "$STATE"; fi
 }
 
+# What works without Meshlift takes its place before, or together with, the first change.
 install_scripts() {
-  for script in undo.sh bin/dead-man; do
-    received="$STAGE/${script##*/}"
-    # A step that follows another over the same connection does not bring them again.
-    if [ ! -e "$received" ]; then continue; fi
-    if [ -e "$STATE/$script" ] && cmp -s "$received" "$STATE/$script"; then continue; fi
-    prepare_file "$received" "$STATE/$script" 0700 root:root
+  for script in "$STATE/undo.sh" "$STATE/bin/dead-man"; do
+    name_staged "$script"
+    if [ -e "$script" ] && cmp -s "$staged" "$script"; then continue; fi
+    prepare_file "$script"
   done
-  commit_files
 }
 
 follow_plan() {
@@ -134,7 +155,7 @@ follow_plan() {
     esac
     case "$kind" in
       InstallPackage) install_package "$a" "$b" "$c" "$d" "$e" ;;
-      WriteFile) prepare_write "$a" "$b" "$c" "$d" "$e" ;;
+      WriteFile) prepare_write "$a" "$b" "$c" "$d" ;;
       WriteHostsBlock) prepare_hosts_block "$a" ;;
       StartProxy) start_proxy "$a" "$b" ;;
       SetEnforcement) set_enforcement "$a" "$b" "$c" ;;
@@ -149,7 +170,7 @@ follow_plan() {
       *) die $EXIT_USAGE "unknown change $kind" ;;
     esac
   done 3<"$STAGE/plan"
-  commit_files
+  place_files
   tell_written
 }
 
@@ -157,7 +178,8 @@ follow_plan() {
 restore() {
   entries="$(wc -l <"$STATE/journal")"
   if [ "$entries" -gt 0 ]; then
-    cp "$STAGE/undo.sh" "$RUN/undo.sh"
+    name_staged "$STATE/undo.sh"
+    cp "$staged" "$RUN/undo.sh"
     MESHLIFT_LOCKED=yes sh "$RUN/undo.sh" >&2
     case $? in
       0) ;;
@@ -166,7 +188,7 @@ restore() {
     esac
     changed "Restore $((entries)) journal entries"
   fi
-  to_json <"$STAGE/result"
+  answer "$STAGE/result"
   rm -rf "$STAGE" "$STATE"
   find "$RUN" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
   echo "$fence closed" >"$RUN/fence"

@@ -16,14 +16,17 @@ is_file_there() {
   esac
 }
 
-# Has one file written by the next commit: source, mode, owner, comparison, path.
+# Has one staged file written by the next commit: mode, owner, comparison, path.
 prepare_write() {
-  if is_file_there "$STAGE/$1" "$5" "$2" "$3" "$4"; then return; fi
-  prepare_parents "$5"
-  note file "$5"
-  prepare_file "$STAGE/$1" "$5" "$2" "$3"
-  changed "WriteFile $5"
-  written="$written$5$NEWLINE"
+  name_staged "$4"
+  if is_file_there "$staged" "$4" "$1" "$2" "$3"; then return; fi
+  # tar gives a file to root where this machine does not know its owner.
+  if [ "$2" != root:root ] && [ -O "$staged" ]; then die $EXIT_FAILED "cannot write $4: this machine has no user ${2%%:*}"; fi
+  prepare_parents "$4"
+  note file "$4"
+  prepare_file "$4"
+  changed "WriteFile $4"
+  written="$written$4$NEWLINE"
 }
 written=
 
@@ -34,25 +37,38 @@ digest_files() {
   while IFS= read -r line; do emit written "$line"; done <"$STAGE/digests"
 }
 
+# Writes one file of the stage at once: source, mode, owner, comparison, path.
 write_file() {
-  prepare_write "$@"
+  stage_file "$STAGE/$1" "$5" "$2" "$3"
+  prepare_write "$2" "$3" "$4" "$5"
   commit_files
 }
 
-# Everything of /etc/hosts but our block.
-hosts_without_block() { awk '/^# BEGIN meshlift$/ { inside = 1 } !inside { print } /^# END meshlift$/ { inside = 0 }' "$1"; }
+# A hosts file with these lines as our block, or without a block where there are none: the file, the lines. Fails where it reads so
+# already.
+hosts_with_block() {
+  awk '
+    FILENAME == ARGV[1] { block = block $0 "\n"; next }
+    { found = found $0 "\n" }
+    /^# BEGIN meshlift$/ { inside = 1 }
+    !inside { wanted = wanted $0 "\n" }
+    /^# END meshlift$/ { inside = 0 }
+    END {
+      if (block != "") wanted = wanted "# BEGIN meshlift\n" block "# END meshlift\n"
+      printf "%s", wanted
+      exit wanted == found
+    }' "$2" "$1"
+}
 
 # Has the block written by the next commit.
 prepare_hosts_block() {
-  hosts_without_block /etc/hosts >"$STAGE/hosts"
-  if [ ! -s "$STAGE/$1" ]; then
-    grep -q '^# BEGIN meshlift$' /etc/hosts || return 0
-  else
-    { echo '# BEGIN meshlift' && cat "$STAGE/$1" && echo '# END meshlift'; } >>"$STAGE/hosts"
-  fi
-  if cmp -s "$STAGE/hosts" /etc/hosts; then return; fi
+  if [ ! -s "$STAGE/$1" ] && ! grep -q '^# BEGIN meshlift$' /etc/hosts; then return; fi
+  name_staged /etc/hosts
+  [ -d "${staged%/*}" ] || mkdir -p "${staged%/*}"
+  # The copy keeps mode and owner, whatever is written into it.
+  cp -pL /etc/hosts "$staged" || die $EXIT_FAILED 'cannot read /etc/hosts'
+  hosts_with_block /etc/hosts "$STAGE/$1" >"$staged" || return 0
   note hosts /etc/hosts
-  as_found="$(stat -c '%a %U:%G' /etc/hosts)"
-  prepare_file "$STAGE/hosts" /etc/hosts "${as_found%% *}" "${as_found#* }"
+  prepare_file /etc/hosts
   changed 'WriteHostsBlock /etc/hosts'
 }

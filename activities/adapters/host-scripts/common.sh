@@ -4,11 +4,11 @@ LC_ALL=C
 export PATH LC_ALL
 STATE="${STATE:-/var/lib/meshlift}"
 RUN="${RUN:-/run/meshlift}"
-TAB="$(printf '\t')"
+TAB='	'
 NEWLINE='
 '
 
-# A line of the answer; every key of it becomes a list of strings.
+# A line of the answer: a key, which may come again, and its value.
 emit() { printf '%s\t%s\n' "$1" "$2"; }
 
 # Every line of standard input as a value of one key.
@@ -16,35 +16,9 @@ emit_lines() { sed "s/^/$1$TAB/"; }
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Turns `key<TAB>value` lines into one JSON object of lists.
-to_json() {
-  awk '
-    # Tabs are joined, since awks differ in what a backslash of a replacement means.
-    function quoted(text,    parts, count, i) {
-      gsub(/\\/, "&&", text)
-      gsub(/"/, "\\\\&", text)
-      count = split(text, parts, "\t")
-      text = parts[1]
-      for (i = 2; i <= count; i++) text = text "\\t" parts[i]
-      gsub(/[\001-\037\177]/, "", text)
-      return "\"" text "\""
-    }
-    {
-      cut = index($0, "\t")
-      key = substr($0, 1, cut - 1)
-      value = quoted(substr($0, cut + 1))
-      if (key in values) values[key] = values[key] "," value
-      else {
-        keys[++count] = key
-        values[key] = value
-      }
-    }
-    END {
-      printf "{"
-      for (i = 1; i <= count; i++) printf "%s\"%s\":[%s]", (i > 1 ? "," : ""), keys[i], values[keys[i]]
-      print "}"
-    }'
-}
+# What an answer stands between: a login shell may print before it and after it.
+ANSWER_BEGINS='-----BEGIN MESHLIFT ANSWER-----'
+ANSWER_ENDS='-----END MESHLIFT ANSWER-----'
 
 uptime_seconds() {
   read -r seconds _ </proc/uptime
@@ -56,13 +30,12 @@ unit_property() {
   printf '%s\n' "${property#*=}"
 }
 
-# The highest fence ever accepted; after a restore it outlives the journal under /run.
+# Sets `highest` to the highest fence ever accepted; after a restore it outlives the journal under /run.
 read_fence() {
   highest=0
   for file in "$STATE/fence" "$RUN/fence"; do
     if [ -r "$file" ] && read -r number _ <"$file" && [ "$number" -gt "$highest" ]; then highest="$number"; fi
   done
-  echo "$highest"
 }
 
 proxy_request() { timeout 10 /usr/local/bin/pilot-agent request --debug-port "$1" GET "$2" 2>/dev/null; }

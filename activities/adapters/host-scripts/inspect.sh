@@ -54,7 +54,8 @@ inspect_proxy() {
 }
 
 inspect_journal() {
-  emit fence "$(read_fence)"
+  read_fence
+  emit fence "$highest"
   if [ -r "$STATE/owner" ]; then emit_lines owner <"$STATE/owner"; fi
   if [ -r "$STATE/steps" ]; then emit_lines step <"$STATE/steps"; fi
   if [ -r "$STATE/journal" ]; then emit entries "$(wc -l <"$STATE/journal")"; fi
@@ -79,5 +80,7 @@ inspect_machine() {
 inspect() {
   looks="$1" targets="$2"
   shift 2
-  probe "$looks" "$targets" | { inspect_machine "$@" </dev/null; cat; } | to_json
+  echo "$ANSWER_BEGINS"
+  probe "$looks" "$targets" | { inspect_machine "$@" </dev/null; cat; }
+  echo "$ANSWER_ENDS"
 }

@@ -18,8 +18,8 @@ EXIT_TAKEN=76
 
 open_journal() {
   umask 077
-  if [ ! -d "$STATE/packages" ] || [ ! -d "$RUN" ]; then
-    mkdir -p "$STATE/before" "$STATE/results" "$STATE/bin" "$STATE/packages" "$RUN" ||
+  if [ ! -d "$STATE/packages" ] || [ ! -d "$STAGE" ]; then
+    mkdir -p "$STATE/before" "$STATE/results" "$STATE/bin" "$STATE/packages" "$RUN" "$STAGE" ||
       die $EXIT_FAILED "cannot make $STATE; see the message above"
   fi
   : >>"$STATE/journal" && : >>"$STATE/steps" || die $EXIT_FAILED "cannot write $STATE/journal"
@@ -98,13 +98,34 @@ with_lines() {
   [ $# -eq 0 ] || "$call" "$@"
 }
 
-# What the next commit puts in place, so that all of it waits for the disk once: a line a file with source, mode, owner and path,
-# and a line a folder that is missing above them.
-replacements=
+# What the next commit puts in place, so that all of it waits for the disk once: a line a staged file, a line its temporary name, two
+# lines for each with temporary name and path, and a line a folder that is missing above them.
+staged_files=
+temporaries=
+renames=
 missing_folders=
+unsynced_folders=
 
-# Has a file put in place by the next commit: source, path, mode, owner.
-prepare_file() { replacements="$replacements$1$TAB$3$TAB$4$TAB$2$NEWLINE"; }
+# Sets `temporary`, the name that a path's file bears before it takes its place, and `staged`, where it waits until then.
+name_staged() {
+  temporary="${1%/*}/.${1##*/}.meshlift"
+  staged="$STAGE/files$temporary"
+}
+
+# Stages a file of this machine: source, path, mode, owner. Those of a plan arrive staged.
+stage_file() {
+  name_staged "$2"
+  install -D -m "$3" -o "${4%%:*}" -g "${4##*:}" "$1" "$staged" || give_up "cannot stage $2"
+}
+
+# Has a staged file put in place by the next commit.
+prepare_file() {
+  name_staged "$1"
+  staged_files="$staged_files.$temporary$NEWLINE"
+  temporaries="$temporaries$temporary$NEWLINE"
+  renames="$renames$temporary$NEWLINE$1$NEWLINE"
+  unsynced_folders="$unsynced_folders${1%/*}$NEWLINE"
+}
 
 # Has the folders above a path made by the next commit, each noted, those above first.
 prepare_parents() {
@@ -119,27 +140,37 @@ prepare_parents() {
 
 make_folders() { mkdir -m 0755 "$@" || die $EXIT_FAILED "cannot make one of: $*"; }
 
-# Puts every prepared file in place by temporary file, mode, owner, fsync, rename. The journal is on disk before any of it.
-commit_files() {
-  [ -n "$replacements" ] || return 0
+# Puts every prepared file in place by temporary file with mode and owner, fsync, rename. The journal is on disk before any of it.
+place_files() {
+  [ -n "$renames" ] || return 0
   sync_journal
   with_lines "$missing_folders" make_folders
-  missing_folders= temporaries= touched_folders=
-  while IFS="$TAB" read -r from_file with_mode for_owner to_path <&4 && [ -n "$from_file" ]; do
-    temporary="${to_path%/*}/.${to_path##*/}.meshlift"
-    temporaries="$temporaries$temporary$NEWLINE" touched_folders="$touched_folders${to_path%/*}$NEWLINE"
-    install -m "$with_mode" -o "${for_owner%%:*}" -g "${for_owner##*:}" "$from_file" "$temporary" || give_up "cannot write $to_path"
-  done 4<<END
-$replacements
-END
+  said="$(with_lines "$staged_files" unstage 2>&1)" || give_up "cannot write the files: $said"
   with_lines "$temporaries" sync_path
-  while IFS="$TAB" read -r from_file with_mode for_owner to_path <&4 && [ -n "$from_file" ]; do
-    mv -f "${to_path%/*}/.${to_path##*/}.meshlift" "$to_path" || give_up "cannot replace $to_path"
-  done 4<<END
-$replacements
-END
-  replacements=
-  with_lines "$touched_folders" sync_path
+  said="$(with_lines "$renames" rename_pairs 2>&1)" || give_up "cannot put the files in place: $said"
+  staged_files= temporaries= renames= missing_folders=
+}
+
+# One process for all files, whatever their modes and owners.
+unstage() { tar -cf - -C "$STAGE/files" "$@" | tar -xpmf - -C /; }
+
+# perl, which most machines have, renames them all in one process.
+rename_pairs() {
+  if has perl; then
+    perl -e 'while (my ($from, $to) = splice @ARGV, 0, 2) { rename $from, $to or die "$to: $!\n" }' "$@"
+    return
+  fi
+  while [ $# -gt 0 ]; do
+    mv -f "$1" "$2" || return
+    shift 2
+  done
+}
+
+# Places what is prepared and waits until the disk has it.
+commit_files() {
+  place_files
+  with_lines "$unsynced_folders" sync_path
+  unsynced_folders=
 }
 
 drop_files() { rm -f "$@"; }
@@ -150,26 +181,12 @@ give_up() {
   die $EXIT_FAILED "$1"
 }
 
-# Puts one file in place at once: source, path, mode, owner.
+# Puts one file of this machine in place at once: source, path, mode, owner.
 replace_file() {
-  prepare_file "$@"
+  stage_file "$@"
+  prepare_file "$2"
   commit_files
 }
 
-remember_step() {
-  read_text "$STATE/steps"
-  case "$text" in
-    *"$NEWLINE$1$TAB$2$TAB"*) ;;
-    *)
-      printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$STATE/steps"
-      return
-      ;;
-  esac
-  while IFS="$TAB" read -r known_operation known_step known_result; do
-    if [ "$known_operation $known_step" != "$1 $2" ]; then
-      printf '%s\t%s\t%s\n' "$known_operation" "$known_step" "$known_result"
-    fi
-  done <"$STATE/steps" >"$STATE/steps.new"
-  printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$STATE/steps.new"
-  mv -f "$STATE/steps.new" "$STATE/steps"
-}
+# A line for the start of a step and one for its end; the last one counts.
+remember_step() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$STATE/steps"; }

@@ -39,12 +39,12 @@ senders() {
 }
 
 traffic() {
-  {
-    before="$(received)"
-    counters
-    sleep 1
-    after="$(received)"
-    counters
-    senders "$before" "$after"
-  } | to_json
+  echo "$ANSWER_BEGINS"
+  before="$(received)"
+  counters
+  sleep 1
+  after="$(received)"
+  counters
+  senders "$before" "$after"
+  echo "$ANSWER_ENDS"
 }
