@@ -16,6 +16,7 @@ import { problem } from './problems.ts';
 /** A caller learns within 5 s that no worker answers; this leaves time to find out why, also where both machines are busy. */
 const ANSWER_WITHIN_MS = 3_200;
 const PROBE_WITHIN_MS = 1_000;
+const ASK_AGAIN_MS = 100;
 
 export interface Temporal {
   readonly client: Client;
@@ -77,11 +78,16 @@ function isOutOfTime(error: unknown): boolean {
 function retryQuickly() {
   const resourceExhausted = 8;
   const defaults = defaultGrpcRetryOptions({ maxAttempts: 3, initialIntervalMs: () => 100 });
+  type Decide = typeof defaults.retryableDecider;
+  // Until a task of its own is done a workflow keeps one query waiting and turns others away [temporal, service/history/api/queryworkflow]:
+  // they have their turn soon after, or their deadline passes.
+  const isAfterAnother = ({ details }: Parameters<Decide>[1]): boolean => details.includes('query buffer is full');
   return {
-    ...defaults,
-    retryableDecider: (...[attempt, status]: Parameters<typeof defaults.retryableDecider>) => {
+    delayFunction: (...[attempt, status]: Parameters<typeof defaults.delayFunction>) =>
+      isAfterAnother(status) ? ASK_AGAIN_MS : defaults.delayFunction(attempt, status),
+    retryableDecider: (...[attempt, status]: Parameters<Decide>) => {
       const code: number = status.code;
-      return code !== resourceExhausted && defaults.retryableDecider(attempt, status);
+      return isAfterAnother(status) || (code !== resourceExhausted && defaults.retryableDecider(attempt, status));
     },
   };
 }

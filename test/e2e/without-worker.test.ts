@@ -173,6 +173,11 @@ describe('what needs a worker', () => {
     expect(await plans('Running')).toBe(0);
   }, 20_000);
 
+  test('says so to each of several callers at once, of whose queries the workflow keeps one', async () => {
+    const asked = Array.from({ length: 5 }, () => api.call('GET', '/v1/machines/lists/again'));
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([503, 503, 503, 503, 503]);
+  });
+
   test('says so as well where the end of the call is the word of the server, whose clock was first', async () => {
     const { temporalAddress } = await sandboxEnv();
     const own = connectTemporal({ connection: { address: temporalAddress }, namespace });
