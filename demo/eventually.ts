@@ -20,7 +20,10 @@ export async function eventually(
       if (error instanceof Unrecoverable) throw error;
       last = error;
     }
-    if (Date.now() > deadline) throw new Error(`Not true within ${timeoutMs / 1000} s: ${claim}`, { cause: last });
+    if (Date.now() > deadline) {
+      const told = last instanceof Error ? `; at last: ${last.message}` : '';
+      throw new Error(`Not true within ${timeoutMs / 1000} s: ${claim}${told}`, { cause: last });
+    }
     await delay(intervalMs);
   }
 }

@@ -8,7 +8,7 @@ let crashed: Crashed;
 
 beforeAll(async () => {
   crashed = await crashEverywhere(0);
-}, 900_000);
+}, 1_500_000);
 
 test.each(crashClaims)('$title', ({ sides }) => {
   const { found, wanted } = sides(crashed);

@@ -9,7 +9,7 @@ describe.each([0, 1, 2])('kill -9 of the worker at a point of every activity, %i
 
   beforeAll(async () => {
     crashed = await crashEverywhere(shift);
-  }, 900_000);
+  }, 1_500_000);
 
   test.each(crashClaims)('$title', ({ sides }) => {
     const { found, wanted } = sides(crashed);

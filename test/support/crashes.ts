@@ -18,6 +18,8 @@ import { sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-cli
 import { deployed } from './deployed.ts';
 import { liveOnce, type Life } from './life.ts';
 import { freePort } from '../../demo/free-port.ts';
+import { readWorkerConfig } from '../../worker/config.ts';
+import { workflowBundle } from '../../worker/workflow-bundle.ts';
 import { forget, testPolicies } from './platform.ts';
 import { pick } from './seed.ts';
 
@@ -51,6 +53,14 @@ export interface Crashed {
 /** Names of the product's activities; nothing is asked of the ports to list them. */
 export const activityNames: readonly string[] = Object.keys(createActivities({} as Ports)).sort();
 
+interface Served {
+  readonly api: Api;
+  readonly log: () => string;
+  readonly stop: () => Promise<void>;
+}
+
+/** Of a log, where something went wrong. */
+const LINES_TOLD = 30;
 const MACHINES = 4;
 /** One that is killed leaves the other at work while its successor starts. */
 const WORKERS = 2;
@@ -85,13 +95,15 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
   });
   const kills: Kills = { folder, machines: machines.map(({ name }) => name), points };
   const asWorker = { ...env.exports, KUBECONFIG: accounts.worker };
+  // Made once, and not by each of the workers that start at the same time: a successor is soon at work.
+  await workflowBundle(readWorkerConfig(asWorker).workflowCache);
   const worked = superviseWorkers({ ...asWorker, TEMPORAL_NAMESPACE: namespace }, kills);
   const calmly = superviseWorkers(
     { ...asWorker, TEMPORAL_NAMESPACE: `${namespace}-calm` },
     { ...kills, points: [] },
     1,
   );
-  const serve = async (temporalNamespace: string): Promise<{ api: Api; stop: () => Promise<void> }> => {
+  const serve = async (temporalNamespace: string): Promise<Served> => {
     const listen = `127.0.0.1:${await freePort()}`;
     const variables = {
       ...env.exports,
@@ -105,7 +117,7 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
       await server.stop();
       rmSync(log, { force: true });
     };
-    return { api: new Api(`http://${listen}`), stop };
+    return { api: new Api(`http://${listen}`), log: server.log, stop };
   };
   const servers = await Promise.all([namespace, `${namespace}-calm`].map(serve));
   const [api, calmApi] = servers.map((server) => server.api);
@@ -116,6 +128,9 @@ export async function crashEverywhere(shift: number): Promise<Crashed> {
       ...machines.map((machine) => liveOnce(api, env, machine)),
     ]);
     return { killed: readdirSync(folder).sort(), points, calm: calmLife, lives };
+  } catch (error) {
+    const logs = servers.map(({ log }) => log().split('\n').slice(-LINES_TOLD).join('\n'));
+    throw new Error(`${String(error)}\nThe APIs wrote at last:\n${logs.join('\n\n')}`, { cause: error });
   } finally {
     await Promise.all([worked(), calmly()]);
     await Promise.all(servers.map(({ stop }) => stop()));

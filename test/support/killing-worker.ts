@@ -10,7 +10,7 @@ import { Context } from '@temporalio/activity';
 
 import type { Activities } from '../../activities/index.ts';
 import type { KillPoint, Kills } from './crashes.ts';
-import { startTestWorker } from './test-worker.ts';
+import { startWorker } from './test-worker.ts';
 
 type Activity = (input: unknown) => Promise<unknown>;
 
@@ -48,7 +48,7 @@ function killing(name: string, real: Activity): Activity {
 }
 
 const environment = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, value ?? '']));
-await startTestWorker(
+await startWorker(
   { exports: environment, kubeconfig: environment['KUBECONFIG'] ?? '' },
   environment['TEMPORAL_NAMESPACE'] ?? '',
   (activities) =>

@@ -43,12 +43,14 @@ export async function ask<T>(call: () => Promise<T>): Promise<T> {
       try {
         answer = { value: await call() };
       } catch (error) {
-        if (/answered (429|503|504)|fetch failed/.test(String(error))) return false;
+        // Told as the last error if it stays so.
+        if (/answered (429|503|504)|fetch failed/.test(String(error))) throw error;
         throw new Unrecoverable(String(error), { cause: error });
       }
       return true;
     },
-    120_000,
+    // Workers that are killed one after another leave little time in which one answers.
+    300_000,
   );
   if (answer === undefined) throw new Error('unreachable');
   return answer.value;

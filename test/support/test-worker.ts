@@ -16,16 +16,20 @@ export interface TestWorker {
   readonly stop: () => Promise<void>;
 }
 
+type Environment = Pick<SandboxEnv, 'kubeconfig' | 'exports'>;
+type Change = (activities: Activities) => Activities;
+
+/** Where the tests' HostPolicies are applied. */
+export async function startTestWorker(env: Environment, namespace: string, change: Change): Promise<TestWorker> {
+  await applyHostPolicies(testPolicies);
+  return await startWorker(env, namespace, change);
+}
+
 /** Caches no workflow, so that each workflow task replays its whole history. */
-export async function startTestWorker(
-  env: Pick<SandboxEnv, 'kubeconfig' | 'exports'>,
-  namespace: string,
-  change: (activities: Activities) => Activities,
-): Promise<TestWorker> {
+export async function startWorker(env: Environment, namespace: string, change: Change): Promise<TestWorker> {
   Object.assign(process.env, { KUBECONFIG: env.kubeconfig });
   Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
   const config = readWorkerConfig({ ...env.exports, TEMPORAL_NAMESPACE: namespace, MESHLIFT_CACHED_WORKFLOWS: '0' });
-  await applyHostPolicies(testPolicies);
   const setUp = await Connection.connect(config.temporal.connection);
   await setUpTemporal(setUp, namespace);
   const connection = await NativeConnection.connect(config.temporal.connection);
