@@ -34,6 +34,17 @@ const failures = {
   EndpointNotGivenOut: { retryable: true },
   DrainUnproven: { retryable: true },
   NotQuiet: { retryable: true },
+  RouteMissing: { retryable: true },
+  RouteNotHeld: { retryable: true },
+  RouteUnacknowledged: { retryable: true },
+  GuardIncomplete: { retryable: true },
+  PodsNotReady: { retryable: true },
+  PodsNotGone: { retryable: true },
+  SmokeFailed: { retryable: true },
+  NotSilent: { retryable: true },
+  MachineClaimed: { retryable: false },
+  NotLeft: { retryable: true },
+  RetireFailed: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
 
 export type FailureType = keyof typeof failures;

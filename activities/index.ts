@@ -1,15 +1,18 @@
 /** Every activity, built over the ports; the worker registers them on both task queues, and the workflow chooses. */
 import { clusterActivities } from './cluster.ts';
+import { cutoverActivities } from './cutover.ts';
 import { floorActivities } from './floors.ts';
 import { hostActivities } from './host.ts';
 import { meshActivities } from './mesh.ts';
 import type { ClusterPort } from './ports/cluster-port.ts';
+import type { CutoverPort } from './ports/cutover-port.ts';
 import type { HostPort } from './ports/host-port.ts';
 import type { MeshPort } from './ports/mesh-port.ts';
 import type { PackagePort } from './ports/package-port.ts';
 
 export interface Ports {
   readonly cluster: ClusterPort;
+  readonly cutover: CutoverPort;
   readonly host: HostPort;
   readonly mesh: MeshPort;
   readonly packages: PackagePort;
@@ -20,5 +23,11 @@ export interface Ports {
 export type Activities = ReturnType<typeof createActivities>;
 
 export function createActivities(ports: Ports) {
-  return { ...hostActivities(ports), ...clusterActivities(ports), ...meshActivities(ports), ...floorActivities(ports) };
+  return {
+    ...hostActivities(ports),
+    ...clusterActivities(ports),
+    ...meshActivities(ports),
+    ...floorActivities(ports),
+    ...cutoverActivities(ports),
+  };
 }

@@ -15,6 +15,8 @@ import { refuseForeignPages } from './refuse-foreign-pages.ts';
 import { healthRoutes } from './routes/health.ts';
 import { machineRoutes } from './routes/machines.ts';
 import { machineVerbRoutes } from './routes/machine-verbs.ts';
+import { migrationRoutes } from './routes/migrations.ts';
+import { operationControlRoutes } from './routes/operation-controls.ts';
 import { operationEventRoutes } from './routes/operation-events.ts';
 import { operationRoutes } from './routes/operations.ts';
 import type { Temporal } from './temporal.ts';
@@ -59,7 +61,9 @@ export async function buildApp({ temporal, access, config, logger }: AppParts) {
     await limitRate(v1, limits.requestsPerMinute);
     await v1.register(machineRoutes, { temporal });
     await v1.register(machineVerbRoutes, { temporal });
+    await v1.register(migrationRoutes, { temporal });
     await v1.register(operationRoutes, { temporal });
+    await v1.register(operationControlRoutes, { temporal });
     await v1.register(operationEventRoutes, { temporal });
   });
   return app;

@@ -1,11 +1,11 @@
 /**
- * Who may do what: every call under /v1 is a verb on `machines` of `meshlift.dev` in the namespace concerned, and the cluster's
+ * Who may do what: every call under /v1 is a verb on `machines` or `migrations` of `meshlift.dev` in the namespace concerned, and the cluster's
  * RBAC says whether the caller may. Where nobody can be asked the answer is 503, never yes. A caller who may not read in a
  * namespace gets the same answer whether or not what they ask for is there.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-import type { AccessPort, AccessVerb, Caller } from '../activities/ports/access-port.ts';
+import type { AccessPort, AccessQuestion, AccessVerb, Caller } from '../activities/ports/access-port.ts';
 import { operationNotFound, targetOfOperation } from './operation-calls.ts';
 import { possibleTargets } from './operation-of-machine.ts';
 import { problem, ProblemError } from './problems.ts';
@@ -59,7 +59,7 @@ export function authorise(app: FastifyInstance, { access, temporal }: Doors): vo
   }
   const mayCall = async (request: FastifyRequest): Promise<void> => {
     if (request.caller === undefined) throw problem('unauthenticated');
-    const asked = new Asked(access, request.caller);
+    const asked = new Asked(access, request.caller, resourceOf(request));
     await whenAnswered(() => checkCall(request, asked, temporal));
   };
   app.addHook('onRequest', async (request) => {
@@ -127,19 +127,27 @@ async function checkOperation(id: string, verb: AccessVerb, asked: Asked, tempor
   await asked.require(verb, target);
 }
 
-/** The questions of one caller. */
+/** Operations are of machines, but for those whose id says that they are migrations. A list of all is one of machines. */
+function resourceOf({ routeOptions, params }: FastifyRequest): AccessQuestion['resource'] {
+  const { id = '' } = params as { readonly id?: string };
+  return routeOptions.config.access?.resource ?? (id.startsWith('migrate.') ? 'migrations' : 'machines');
+}
+
+/** The questions of one caller about one kind of thing. */
 class Asked {
   readonly #access: AccessPort;
   readonly #caller: Caller;
-  constructor(access: AccessPort, caller: Caller) {
+  readonly #resource: AccessQuestion['resource'];
+  constructor(access: AccessPort, caller: Caller, resource: AccessQuestion['resource']) {
     this.#access = access;
     this.#caller = caller;
+    this.#resource = resource;
   }
 
   async may(verb: AccessVerb, { namespace, name }: Place): Promise<boolean> {
     return await this.#access.allows(this.#caller, {
       verb,
-      resource: 'machines',
+      resource: this.#resource,
       ...(namespace === undefined ? {} : { namespace }),
       ...(name === undefined ? {} : { name }),
     });
@@ -148,7 +156,7 @@ class Asked {
   async require(verb: AccessVerb, place: Place): Promise<void> {
     if (await this.may(verb, place)) return;
     throw problem('forbidden', {
-      detail: `${this.#caller.username} may not ${verb} machines.meshlift.dev in namespace ${place.namespace ?? ''}; its owner can allow it with a Role`,
+      detail: `${this.#caller.username} may not ${verb} ${this.#resource}.meshlift.dev in namespace ${place.namespace ?? ''}; its owner can allow it with a Role`,
     });
   }
 

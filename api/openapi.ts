@@ -28,7 +28,8 @@ export async function serveOpenApi(app: FastifyInstance, version: string): Promi
       },
       tags: [
         { name: 'machines', description: 'Machines under management' },
-        { name: 'operations', description: 'What runs, or ran, on them' },
+        { name: 'migrations', description: 'Workloads that move from machines to pods' },
+        { name: 'operations', description: 'What runs, or ran' },
         { name: 'health', description: 'For probes' },
       ],
     },

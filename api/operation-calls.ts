@@ -5,6 +5,7 @@ import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/c
 import { defineSearchAttributeKey, WorkflowNotFoundError } from '@temporalio/common';
 import { decodeTime } from 'ulid';
 
+import type { ControlRequest } from '../workflows/plan/cutover-state.ts';
 import type { Target } from './machine-calls.ts';
 import { operationOfMachine, possibleTargets } from './operation-of-machine.ts';
 import { problem, ProblemError } from './problems.ts';
@@ -78,6 +79,23 @@ async function cancel(temporal: Temporal, id: string): Promise<void> {
     // It ended since it was looked up.
     throw error instanceof WorkflowNotFoundError ? ended(id, error) : error;
   }
+}
+
+/** Says a person's word to a migration that runs; refused with 409 where it does not apply now. */
+export function controlOperation(temporal: Temporal, id: string, request: ControlRequest): Promise<Operation> {
+  return temporal.inTime(async () => {
+    const found = await findOperation(temporal, id);
+    if (!('handle' in found) || found.description.type !== 'migrateWorkload') {
+      throw problem('control-not-applicable', { detail: `Operation ${id} is no migration: nobody is asked about it` });
+    }
+    const { handle, description } = found;
+    if (description.status.name !== 'RUNNING') throw ended(id);
+    try {
+      return await handle.executeUpdate<Operation, [ControlRequest]>('control', { args: [request] });
+    } catch (error) {
+      throw error instanceof WorkflowNotFoundError ? ended(id, error) : error;
+    }
+  });
 }
 
 function ended(id: string, cause?: unknown) {

@@ -35,6 +35,8 @@ function verbIn(id: string): Verb | undefined {
 
 /** Namespace and name may both hold hyphens: every split is possible, one of them is a machine that knows the id. */
 export function possibleTargets(id: string): readonly Target[] {
+  const [, namespace, name] = /^migrate\.([^.]+)\.([^.]+)$/.exec(id) ?? [];
+  if (namespace !== undefined && name !== undefined) return [{ namespace, name }];
   const [, target = ''] = /^(.+)-[0-9A-HJKMNP-TV-Z]{26}$/.exec(id) ?? [];
   const parts = target.slice((verbIn(id) ?? target).length + 1).split('-');
   return parts

@@ -33,7 +33,13 @@ const problems = {
     status: 409,
     detail: 'The machine is known but not in the mesh; onboard it again or DELETE it',
   },
+  'machine-claimed': {
+    status: 409,
+    detail: 'A migration moves what this machine serves; wait for its end, or roll it back',
+  },
   'machine-busy': { status: 409, detail: 'Another operation runs on this machine; wait for it or cancel it' },
+  'migration-exists': { status: 409, detail: 'A migration of this name runs, started by a different request' },
+  'control-not-applicable': { status: 409, detail: 'This does not apply to the operation now' },
   'operation-not-running': { status: 409, detail: 'The operation does not run; there is nothing to cancel' },
   'operation-not-cancellable': {
     status: 409,
@@ -113,6 +119,8 @@ const refusals: Readonly<Record<string, ProblemType>> = {
   MachineNotInMesh: 'machine-not-in-mesh',
   VersionDiffers: 'version-differs',
   MachineBusy: 'machine-busy',
+  MachineClaimed: 'machine-claimed',
+  ControlNotApplicable: 'control-not-applicable',
   IdempotencyKeyReused: 'idempotency-key-reused',
 };
 

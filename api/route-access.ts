@@ -1,15 +1,19 @@
-/** Which verb on `machines.meshlift.dev` a call needs, and where its namespace stands: from method and path alone. Pure. */
-import type { AccessVerb } from '../activities/ports/access-port.ts';
+/** Which verb on which resource of `meshlift.dev` a call needs, and where its namespace stands: from method and path alone. Pure. */
+import type { AccessQuestion, AccessVerb } from '../activities/ports/access-port.ts';
+
+type Resource = AccessQuestion['resource'];
 
 export interface RouteAccess {
   readonly verb: AccessVerb;
+  /** Absent: that of the operation, or of every kind of operation. */
+  readonly resource?: Resource;
   readonly namespace: 'path' | 'body' | 'query' | 'operation';
 }
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
-/** Whatever is asked of a machine that is there, but to read, change or end it, is an update. */
-const verbOnMachine: Readonly<Record<Method, AccessVerb>> = {
+/** Whatever is asked of one that is there, but to read, change or end it, is an update. */
+const verbOnOne: Readonly<Record<Method, AccessVerb>> = {
   GET: 'get',
   POST: 'update',
   PATCH: 'patch',
@@ -20,14 +24,20 @@ const verbOnMachine: Readonly<Record<Method, AccessVerb>> = {
 export function accessOf(method: string, url: string): RouteAccess {
   const asked = method === 'HEAD' ? 'GET' : method;
   if (isMethod(asked)) {
-    if (/^\/v1\/machines\/:namespace\/:name(\/|$)/.test(url)) return { verb: verbOnMachine[asked], namespace: 'path' };
     if (/^\/v1\/operations\/:id(\/|$)/.test(url)) {
       return { verb: asked === 'GET' ? 'get' : 'update', namespace: 'operation' };
     }
-    if (/^\/v1\/(machines|operations)$/.test(url) && asked === 'GET') return { verb: 'list', namespace: 'query' };
-    if (url === '/v1/machines' && asked === 'POST') return { verb: 'create', namespace: 'body' };
+    if (url === '/v1/operations' && asked === 'GET') return { verb: 'list', namespace: 'query' };
+    const [, resource, isOne] = /^\/v1\/(machines|migrations)(?:$|(\/:namespace\/:name)(?:\/|$))/.exec(url) ?? [];
+    if (isResource(resource)) {
+      if (isOne !== undefined) return { verb: verbOnOne[asked], resource, namespace: 'path' };
+      if (asked === 'GET') return { verb: 'list', resource, namespace: 'query' };
+      if (asked === 'POST') return { verb: 'create', resource, namespace: 'body' };
+    }
   }
   throw new Error(`Nothing says who may call ${method} ${url}: add it to route-access.ts`);
 }
 
-const isMethod = (method: string): method is Method => method in verbOnMachine;
+const isResource = (resource: string | undefined): resource is Resource =>
+  resource === 'machines' || resource === 'migrations';
+const isMethod = (method: string): method is Method => method in verbOnOne;

@@ -11,11 +11,12 @@ export const verbsOfWorkflow: Readonly<Record<string, readonly Verb[]>> = {
   enforceMachine: ['enforce'],
   drainMachine: ['drain', 'undrain'],
   restartMachine: ['restart-proxy'],
+  migrateWorkload: ['migrate'],
 };
 
-/** Undefined for a workflow that is no operation; its id begins with the verb. */
+/** Undefined for a workflow that is no operation; its id begins with the verb: `<verb>-...` of a machine, `migrate.<namespace>.<name>`. */
 export function verbOf({ workflowType, workflowId }: Pick<ListedRun, 'workflowType' | 'workflowId'>): Verb | undefined {
-  return verbsOfWorkflow[workflowType]?.find((verb) => workflowId.startsWith(`${verb}-`));
+  return verbsOfWorkflow[workflowType]?.find((verb) => new RegExp(`^${verb}[-.]`).test(workflowId));
 }
 
 const machinePhases: readonly MachinePhase[] = [
@@ -24,6 +25,7 @@ const machinePhases: readonly MachinePhase[] = [
   'Drained',
   'Offboarding',
   'Offboarded',
+  'Migrated',
   'Failed',
 ];
 export const endPhases: readonly OperationPhase[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'];
@@ -75,6 +77,7 @@ export function operationRow(run: ListedRun): Omit<OperationRow, 'workflowUrl'> 
 
 /** The name in `<verb>-<namespace>-<name>-<ulid>`; both middle parts may hold hyphens, so the namespace must be known. */
 function machineOf(operationId: string, verb: string, namespace: string): string {
+  if (verb === 'migrate') return operationId.slice(verb.length + namespace.length + 2);
   const ulidLength = 26;
   return operationId.slice(verb.length + namespace.length + 2, -(ulidLength + 1));
 }

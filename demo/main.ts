@@ -11,9 +11,11 @@ import { parseArgs } from 'node:util';
 import { Api } from './api-client.ts';
 import { applyHostPolicies } from './host-policy.ts';
 import { type MeshliftProcess, startProcess } from './meshlift-process.ts';
+import { migrateOrders } from './migration.ts';
 import { type DemoMachine, onboardAll, startTraffic } from './onboarding.ts';
 import { addMachine, bringUp, isUp, sandboxEnv, takeDown } from './sandbox-client.ts';
 import { renderSummary, type Summary } from './summary.ts';
+import { deployTarget } from './target.ts';
 
 const { values: options } = parseArgs({
   options: { exit: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
@@ -32,12 +34,13 @@ const askedToStop = new Promise<void>((resolve) => {
 });
 
 /** Two machines of one workload, and one of another namespace that reaches the cluster through the gateway alone. */
+const wanted = [
+  { name: 'orders-1', namespace: 'shop', workloadGroup: 'orders', network: 'direct', endsAs: 'Migrated' },
+  { name: 'orders-2', namespace: 'shop', workloadGroup: 'orders', network: 'direct', endsAs: 'Migrated' },
+  { name: 'ledger-1', namespace: 'bank', workloadGroup: 'ledger', network: 'gateway', endsAs: 'InMesh' },
+] as const;
+
 async function addMachines(): Promise<DemoMachine[]> {
-  const wanted = [
-    { name: 'orders-1', namespace: 'shop', workloadGroup: 'orders', network: 'direct' },
-    { name: 'orders-2', namespace: 'shop', workloadGroup: 'orders', network: 'direct' },
-    { name: 'ledger-1', namespace: 'bank', workloadGroup: 'ledger', network: 'gateway' },
-  ] as const;
   const machines: DemoMachine[] = [];
   for (const { name, namespace, workloadGroup, network } of wanted) {
     say(`machine ${namespace}/${name}: booting (network ${network})`);
@@ -56,13 +59,20 @@ async function mainJob(): Promise<Summary> {
   meshlift.push(await startProcess('api', env.exports, join(scratch, 'api.log')));
   const api = new Api(env.meshliftApi);
 
+  // A demo that ran before may have left its pods.
+  await deployTarget('shop', 'orders');
   say('traffic: a pod calls the machines in plaintext while they join');
   const traffic = await startTraffic(machines);
   const joined = await onboardAll(api, env, machines, say);
   say('traffic: pod to machines and machine to pods, through the mesh');
   const total = await traffic.throughTheMesh();
+  say('migration: orders moves from its machines to pods while a pod calls it');
+  const migration = await migrateOrders(api, say);
+  const phases = joined.map(async ({ namespace, name }) => (await api.machine(namespace, name)).phase);
+  const after = await Promise.all(phases);
   return {
-    machines: joined,
+    machines: joined.map((machine, index) => ({ ...machine, phase: after[index] ?? machine.phase })),
+    migrations: [migration],
     traffic: total,
     urls: { api: env.meshliftApi, docs: `${env.meshliftApi}/docs`, temporalUi: 'http://127.0.0.1:8233' },
     seconds: secondsSoFar(),
@@ -77,7 +87,8 @@ try {
   await bringUp();
   const summary = await mainJob();
   process.stderr.write(`\n${renderSummary(summary)}\n\n`);
-  const isGood = summary.traffic.failed === 0 && summary.machines.every(({ phase }) => phase === 'InMesh');
+  const isServed = [summary.traffic, ...summary.migrations].every(({ failed }) => failed === 0);
+  const isGood = isServed && summary.machines.every(({ phase }, index) => phase === wanted[index]?.endsAs);
   process.exitCode = isGood ? 0 : 1;
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   if (!options.exit) {

@@ -33,6 +33,8 @@ export interface SandboxEnv {
   readonly sshKey: string;
   readonly knownHosts: string;
   readonly packages: string;
+  /** Of the ingress gateway: it serves whatever VirtualServices bind to Gateway `istio-system/ingress`. */
+  readonly ingress: string;
   /** The API server's: one JSON event a line; full files lie beside it, the time in their names. */
   readonly auditLog: string;
   readonly machines: readonly SandboxMachine[];
@@ -85,6 +87,7 @@ async function readEnv(): Promise<SandboxEnv> {
     sshKey: value('SANDBOX_SSH_KEY'),
     knownHosts: value('SANDBOX_KNOWN_HOSTS'),
     packages: value('MESHLIFT_PACKAGES'),
+    ingress: value('SANDBOX_INGRESS'),
     auditLog: value('SANDBOX_AUDIT_LOG'),
     machines: JSON.parse(value('SANDBOX_MACHINES')) as SandboxMachine[],
     exports,

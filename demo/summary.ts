@@ -15,6 +15,17 @@ export interface Summary {
     readonly spiffeId: string;
     readonly steps: readonly { readonly name: string; readonly seconds: number }[];
   }[];
+  /** What has moved to pods: its machines have left. */
+  readonly migrations: readonly (DirectionTotal & {
+    readonly namespace: string;
+    readonly name: string;
+    readonly phase: string;
+    /** Of all answers while it ran. */
+    readonly p99Ms: number;
+    /** Percent to pods, as it was written one after the other. */
+    readonly weights: readonly number[];
+    readonly steps: readonly { readonly name: string; readonly seconds: number }[];
+  })[];
   readonly traffic: DirectionTotal & {
     readonly directions: { readonly podToMachine: DirectionTotal; readonly machineToPod: DirectionTotal };
   };
@@ -35,7 +46,7 @@ const columns = (rows: readonly (readonly string[])[]): string => {
 };
 
 /** The summary as text: the machines, seconds per step, the traffic, and where to look. */
-export function renderSummary({ machines, traffic, urls, seconds }: Summary): string {
+export function renderSummary({ machines, migrations, traffic, urls, seconds }: Summary): string {
   const stepNames = [...new Set(machines.flatMap(({ steps }) => steps.map(({ name }) => name)))];
   const { podToMachine, machineToPod } = traffic.directions;
   return [
@@ -60,6 +71,17 @@ export function renderSummary({ machines, traffic, urls, seconds }: Summary): st
       ['REQUESTS', 'SENT', 'FAILED'],
       ['pod to machine', String(podToMachine.sent), String(podToMachine.failed)],
       ['machine to pod', String(machineToPod.sent), String(machineToPod.failed)],
+    ]),
+    columns([
+      ['MIGRATION', 'PHASE', 'WEIGHTS', 'SENT', 'FAILED', 'P99'],
+      ...migrations.map(({ namespace, name, phase, weights, sent, failed, p99Ms }) => [
+        `${namespace}/${name}`,
+        phase,
+        weights.map((weight) => `${weight}%`).join(' '),
+        String(sent),
+        String(failed),
+        `${p99Ms.toFixed(0)} ms`,
+      ]),
     ]),
     `API docs     ${urls.docs}\nTemporal UI  ${urls.temporalUi}\nTook         ${seconds.toFixed(0)} s`,
   ].join('\n\n');

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { auditLog } from './kubernetes/audit.ts';
-import { istio, jumpHost, loginUser, paths, ports, temporalNamespace } from './layout.ts';
+import { ingressAddress, istio, jumpHost, loginUser, paths, ports, temporalNamespace } from './layout.ts';
 import { hostKeyOf } from './machines/ssh-keys.ts';
 import { goBuild } from './parts/go-builds.ts';
 import { readState } from './state.ts';
@@ -30,6 +30,7 @@ export async function environment(): Promise<string[]> {
     TEMPORAL_NAMESPACE: temporalNamespace,
     SANDBOX_SSH_KEY: paths.sshKey,
     SANDBOX_KNOWN_HOSTS: paths.knownHosts,
+    SANDBOX_INGRESS: `http://${ingressAddress}`,
     SANDBOX_AUDIT_LOG: auditLog,
     SANDBOX_MACHINES: JSON.stringify(machines),
   };

@@ -48,6 +48,8 @@ export const jumpHost = { name: 'jump', address: '10.245.0.10' } as const;
 
 /** Address of the east-west gateway: sits on the direct bridge's host side, and moves by another address and a patch. */
 export const gatewayAddress = '10.245.0.2';
+/** Of the ingress gateway, where callers outside the mesh come in. */
+export const ingressAddress = '10.245.0.3';
 
 /**
  * What a machine or a pod can serve: HTTP, gRPC, lines echoed over plain TCP, and a server that speaks first. Services and

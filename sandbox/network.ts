@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { run } from './exec.ts';
-import { cluster, gatewayAddress, jumpHost, machineNetworks } from './layout.ts';
+import { cluster, gatewayAddress, ingressAddress, jumpHost, machineNetworks } from './layout.ts';
 import { nodeToolsEnvironment, nodeToolsFolder } from './parts/debian.ts';
 import { record } from './state.ts';
 
@@ -15,7 +15,11 @@ const gateway = machineNetworks.gateway;
 const inner = machineNetworks.inner;
 const bridges = [
   { name: cluster.bridge, mac: '02:4d:4c:00:00:01', addresses: [`${cluster.podGateway}/24`] },
-  { name: direct.bridge, mac: '02:4d:4c:00:00:02', addresses: [`${direct.host}/24`, `${gatewayAddress}/32`] },
+  {
+    name: direct.bridge,
+    mac: '02:4d:4c:00:00:02',
+    addresses: [`${direct.host}/24`, `${gatewayAddress}/32`, `${ingressAddress}/32`],
+  },
   { name: gateway.bridge, mac: '02:4d:4c:00:00:03', addresses: [`${gateway.host}/24`] },
   { name: inner.bridge, mac: '02:4d:4c:00:00:04', addresses: [`${inner.host}/24`] },
 ];

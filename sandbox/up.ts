@@ -1,6 +1,7 @@
 /** Brings the sandbox up: everything that does not wait for another starts at once. */
 import { applyControlPlane, waitForIstiod } from './istio/control-plane.ts';
 import { applyEastWestGateway, waitForEastWestGateway } from './istio/east-west-gateway.ts';
+import { applyIngressGateway, waitForIngressGateway } from './istio/ingress-gateway.ts';
 import { down } from './down.ts';
 import { requireFreePorts } from './free-ports.ts';
 import { startContainerd } from './kubernetes/containerd.ts';
@@ -114,7 +115,7 @@ async function startNode(): Promise<void> {
 }
 
 async function startMeshed(): Promise<void> {
-  await applyEastWestGateway();
+  await Promise.all([applyEastWestGateway(), applyIngressGateway()]);
   await apply([...shopPods, ...bankPods]);
-  await Promise.all([waitForEastWestGateway(), waitForShop(), waitForBank()]);
+  await Promise.all([waitForEastWestGateway(), waitForIngressGateway(), waitForShop(), waitForBank()]);
 }

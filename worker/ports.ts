@@ -3,6 +3,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 
 import { IstioMesh } from '../activities/adapters/istio-mesh.ts';
 import { KubernetesCluster } from '../activities/adapters/kubernetes-cluster.ts';
+import { KubernetesCutover } from '../activities/adapters/kubernetes-cutover.ts';
 import { PackageSource } from '../activities/adapters/package-source.ts';
 import type { ReadCredential } from '../activities/adapters/ssh-connection.ts';
 import { sshHostPort } from '../activities/adapters/ssh-host.ts';
@@ -22,6 +23,7 @@ export function createPorts(config: PortsConfig, readCredential?: ReadCredential
   const cluster = new KubernetesCluster(kubeConfig, { istioNamespace, meshliftNamespace });
   return {
     cluster,
+    cutover: new KubernetesCutover(kubeConfig),
     host: sshHostPort(readCredential ?? ((credentialsName) => cluster.readSshCredential(credentialsName))),
     mesh: new IstioMesh(kubeConfig, { istioNamespace }),
     packages: new PackageSource(packages),

@@ -3,7 +3,7 @@ import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow'
 import type { ActivityOptions } from '@temporalio/workflow';
 
 import type { Activities } from '../activities/index.ts';
-import type { Waits } from './messages.ts';
+import type { MigrationWaits, Waits } from './messages.ts';
 
 /** Defaults of {@link Waits}. */
 export const defaultWaits: Required<Waits> = {
@@ -17,6 +17,19 @@ export const defaultWaits: Required<Waits> = {
   undoMs: 900_000,
   deadManSeconds: 120,
   tokenLifetimeSeconds: 3_600,
+};
+
+/** Defaults of {@link MigrationWaits}. */
+export const migrationWaits: Required<MigrationWaits> = {
+  readableMs: 30_000,
+  changeMs: 600_000,
+  routedMs: 120_000,
+  podsGoneMs: 300_000,
+  smokeMs: 60_000,
+  countMs: 60_000,
+  silentMs: 60_000,
+  leaveMs: 3_600_000,
+  undoMs: 900_000,
 };
 
 const HOSTS_QUEUE = 'meshlift-hosts';
@@ -70,6 +83,11 @@ export function lookOnce(summary: string, totalMs: number) {
     startToCloseTimeout: totalMs,
     heartbeatTimeout,
   });
+}
+
+/** Watches something of the cluster for up to a quarter of an hour; a cut one is begun anew by whoever asked. */
+export function followCluster(summary: string) {
+  return proxyActivities<Activities>({ ...evenly, summary, startToCloseTimeout: '15m', heartbeatTimeout });
 }
 
 /** Changes of cluster objects: one minute for one try, and a cancelled one is waited for. */

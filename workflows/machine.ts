@@ -19,6 +19,7 @@ import {
 
 import type { Machine } from '../api/schemas/machine.ts';
 import {
+  claimUpdate,
   machineQuery,
   offboardUpdate,
   onboardUpdate,
@@ -27,6 +28,7 @@ import {
   patchUpdate,
   previewMemberQuery,
   previewOnboardQuery,
+  releaseSignal,
   searchAttributes,
 } from './messages.ts';
 import type {
@@ -41,9 +43,9 @@ import type {
 } from './messages.ts';
 import { now } from './operation.ts';
 import { runOperation } from './run-operation.ts';
-import { accept, admitOffboard, admitOnboard, admitOperate, keysLiveForMs } from './plan/admission.ts';
+import { accept, admitClaim, admitOffboard, admitOnboard, admitOperate, keysLiveForMs } from './plan/admission.ts';
 import type { Admission } from './plan/admission.ts';
-import { isMember, memberState, newMachine, toMachine } from './plan/machine-state.ts';
+import { isMember, memberState, newMachine, releaseClaim, toMachine } from './plan/machine-state.ts';
 import type { MachineState } from './plan/machine-state.ts';
 import { describeMachine, toRow } from './plan/describe-machine.ts';
 import { patchMachine } from './plan/patch-machine.ts';
@@ -123,6 +125,22 @@ export async function machine({ namespace, name, waits, state: carried }: Machin
       description: 'Changes what is desired of the machine beside its specification; answers with the machine',
     },
   );
+  setHandler(
+    claimUpdate,
+    (by: string) => {
+      state = { ...fold(), claimedBy: by };
+      return undefined;
+    },
+    {
+      validator: (by: string) => {
+        refuse(admitClaim(fold(), by, id) ?? { kind: 'Claimed' });
+      },
+      description: 'Keeps the machine for a migration',
+    },
+  );
+  setHandler(releaseSignal, (by) => {
+    state = releaseClaim(state, by);
+  });
   setHandler(operationFinishedSignal, (outcome) => {
     outcomes.set(outcome.operationId, outcome);
   });

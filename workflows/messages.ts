@@ -3,8 +3,10 @@ import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/commo
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 
 import type { Machine, OnboardMachine, PatchMachine } from '../api/schemas/machine.ts';
+import type { CreateMigration } from '../api/schemas/migration.ts';
 import type { DrainMachine, EnforceMachine, Enforcement, RestartProxy, UndrainMachine } from '../api/schemas/verbs.ts';
 import type { Operation } from '../api/schemas/operation.ts';
+import type { ControlRequest } from './plan/cutover-state.ts';
 import type { Lease, LeaseRequest, LeaseVerdict } from './plan/floors.ts';
 import type { MachineState } from './plan/machine-state.ts';
 
@@ -21,6 +23,8 @@ export interface OnboardRequest extends OperationRequest {
 export interface OffboardRequest extends OperationRequest {
   /** The machine does not answer any more: only the cluster's side is taken away. Default false. */
   readonly force?: boolean;
+  /** The operation that has taken its traffic away: its phase is `Migrated` then. */
+  readonly migration?: string;
 }
 
 /** A verb on a machine that is in the mesh, with its body. */
@@ -96,12 +100,16 @@ export interface OperationOutcome {
 
 /**
  * Failure types an update is refused with: `MachineExists`, `MachineNotFound`, `MachineNotInMesh`, `IdempotencyKeyReused`,
- * `MachineBusy`, `VersionDiffers`.
+ * `MachineBusy`, `MachineClaimed`, `VersionDiffers`.
  */
 export const onboardUpdate = defineUpdate<Accepted, [OnboardRequest]>('onboard');
 export const offboardUpdate = defineUpdate<Accepted, [OffboardRequest]>('offboard');
 export const operateUpdate = defineUpdate<Accepted, [OperateRequest]>('operate');
 export const patchUpdate = defineUpdate<Machine, [PatchRequest]>('patch');
+/** Of a migration on each machine of its group; the operation's id. Refused with `MachineClaimed`, `MachineNotInMesh`. */
+export const claimUpdate = defineUpdate<undefined, [string]>('claim');
+/** The claim of this operation ends; one that is not there is no error. */
+export const releaseSignal = defineSignal<[string]>('release');
 export const operationFinishedSignal = defineSignal<[OperationOutcome]>('operationFinished');
 export const machineQuery = defineQuery<Machine>('machine');
 /** What the entity would say to an onboarding; it takes nothing on. */
@@ -110,6 +118,8 @@ export const previewOnboardQuery = defineQuery<OnboardPreview, [OnboardRequest]>
 export const previewMemberQuery = defineQuery<MemberPreview, [OperateRequest | OffboardPreviewRequest]>(
   'previewMember',
 );
+/** Of a migration; refused with `ControlNotApplicable` where it does not apply now. Answers with the operation. */
+export const controlUpdate = defineUpdate<Operation, [ControlRequest]>('control');
 /** Of `floors/<namespace>`. */
 export const askLeaseUpdate = defineUpdate<LeaseVerdict, [LeaseRequest]>('askLease');
 /** The operation's id; a lease that is not there is no error. */
@@ -174,4 +184,32 @@ export interface PlanMachineInput {
   /** The verb to plan; absent: an onboarding. */
   readonly operate?: Operate | { readonly verb: 'offboard'; readonly force?: boolean };
   readonly waits?: Waits;
+}
+
+/** How long a migration waits for each thing; every field has a default, tests use short ones. */
+export interface MigrationWaits {
+  /** Retries of a cluster that cannot be read while facts are. Default 30 s. */
+  readonly readableMs?: number;
+  /** One change, retries included. Default 10 min. */
+  readonly changeMs?: number;
+  /** A write of a route seen at every client. Default 2 min. */
+  readonly routedMs?: number;
+  /** Pods gone. Default 5 min. */
+  readonly podsGoneMs?: number;
+  /** The smoke test, retries included. Default 1 min. */
+  readonly smokeMs?: number;
+  /** One look at the counters, retries included; a machine that does not answer is left out then. Default 1 min. */
+  readonly countMs?: number;
+  /** The last look whether anybody calls a machine, before the wait for silence begins anew. Default 1 min. */
+  readonly silentMs?: number;
+  /** One machine leaving. Default 1 h. */
+  readonly leaveMs?: number;
+  /** Undoing one step, retries included. Default 15 min. */
+  readonly undoMs?: number;
+}
+
+/** Input of the workflow `migrateWorkload`. */
+export interface MigrationInput {
+  readonly request: CreateMigration;
+  readonly waits?: MigrationWaits;
 }

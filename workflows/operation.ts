@@ -12,6 +12,7 @@ import {
 } from '@temporalio/workflow';
 
 import type { Condition } from '../api/schemas/common.ts';
+import type { CutoverReport } from '../api/schemas/cutover.ts';
 import type { DrainReport, Operation, OperationPhase, OperationStep } from '../api/schemas/operation.ts';
 import { explainFailure } from './explain-failure.ts';
 import { operationFinishedSignal, operationQuery, searchAttributes } from './messages.ts';
@@ -28,7 +29,7 @@ interface StepResult<T> {
 }
 
 /** How an operation ends, to be told to its machine before anybody else. */
-interface Ending {
+export interface Ending {
   readonly operation: Operation;
   readonly publish: () => void;
 }
@@ -133,6 +134,12 @@ export class OperationReport {
     this.changed();
   }
 
+  /** How far the traffic has moved. */
+  tellCutover(cutover: CutoverReport): void {
+    this.state.cutover = cutover;
+    this.changed();
+  }
+
   /** The steps of these that did, or may have done, something that stands. */
   standing(names: readonly string[]): string[] {
     const isStanding = ({ name, phase }: OperationStep) =>
@@ -220,10 +227,14 @@ export async function endOperation(
   const outcome = { operationId: operation.id, operation, ...learned };
   await CancellationScope.nonCancellable(() => tellMachine(outcome));
   publish();
-  const message = operation.message ?? operation.phase;
-  if (operation.phase === 'Cancelled') throw new CancelledFailure(message);
-  if (operation.phase !== 'Succeeded') throw ApplicationFailure.nonRetryable(message, `Operation${operation.phase}`);
+  closeAs(operation);
   return outcome;
+}
+
+/** Throws unless the operation succeeded, so that Temporal's own status says how it ended. */
+export function closeAs({ phase, message = phase }: Operation): void {
+  if (phase === 'Cancelled') throw new CancelledFailure(message);
+  if (phase !== 'Succeeded') throw ApplicationFailure.nonRetryable(message, `Operation${phase}`);
 }
 
 /** An entity that is gone (ended by hand) does not fail the operation. */

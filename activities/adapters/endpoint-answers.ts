@@ -5,6 +5,7 @@ import type {
   MachineQuery,
   MachineService,
   ProxyConnection,
+  PushType,
   ServiceEndpoint,
 } from '../ports/mesh-port.ts';
 import { machineLabel } from '../render/names.ts';
@@ -12,6 +13,12 @@ import { drainingLabel, isOffered, type RawEndpoint, type RawShards } from './is
 
 /** A client in the mesh watches an endpoint by the type of its configuration. */
 const endpointType = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment';
+const typeUrls: Readonly<Record<PushType, string>> = {
+  cds: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+  lds: 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  rds: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  eds: endpointType,
+};
 
 interface Held {
   readonly host: string;
@@ -68,6 +75,12 @@ function mergePorts(held: readonly Held[]): Map<string, ServiceEndpoint> {
   return byAddress;
 }
 
+/** `/debug/endpointShardz` of one istiod: addresses of the host's endpoints, of which every port is given out. */
+export function offeredAddresses(body: unknown, host: string): readonly string[] {
+  const endpoints = mergePorts(heldEndpoints(body).filter((held) => held.host === host));
+  return [...endpoints.values()].filter(({ isOffered }) => isOffered).map(({ address }) => address);
+}
+
 /** `/debug/endpointShardz` of one istiod: the machine's own endpoints. */
 export function machineEndpoints(body: unknown, query: EndpointQuery): EndpointLook['endpoints'] {
   return heldEndpoints(body)
@@ -80,41 +93,68 @@ export function machineEndpoints(body: unknown, query: EndpointQuery): EndpointL
 
 /** The parts of `AdsClients` in pilot/pkg/xds/debug.go that are read. */
 interface RawClients {
-  readonly clients?: readonly {
-    readonly connectionId?: string;
-    readonly metadata?: { readonly INSTANCE_IPS?: string };
-    readonly watches?: Readonly<Record<string, readonly string[] | null>>;
-  }[];
+  readonly clients?: readonly RawClient[];
+}
+interface RawClient {
+  readonly connectionId?: string;
+  readonly metadata?: { readonly INSTANCE_IPS?: string };
+  readonly watches?: Readonly<Record<string, readonly string[] | null>>;
 }
 /** Of `SyncStatus` in the same file. */
 interface RawStatus {
   readonly proxy?: string;
+  readonly cluster_sent?: string;
+  readonly cluster_acked?: string;
+  readonly listener_sent?: string;
+  readonly listener_acked?: string;
+  readonly route_sent?: string;
+  readonly route_acked?: string;
   readonly endpoint_sent?: string;
   readonly endpoint_acked?: string;
   readonly resources?: Readonly<Record<string, { readonly lastError?: string }>>;
 }
 
+const noncesOf: Readonly<
+  Record<PushType, (status: RawStatus) => readonly [sent: string | undefined, acked: string | undefined]>
+> = {
+  cds: ({ cluster_sent, cluster_acked }) => [cluster_sent, cluster_acked],
+  lds: ({ listener_sent, listener_acked }) => [listener_sent, listener_acked],
+  rds: ({ route_sent, route_acked }) => [route_sent, route_acked],
+  eds: ({ endpoint_sent, endpoint_acked }) => [endpoint_sent, endpoint_acked],
+};
+
 /** `/debug/syncz` and `/debug/adsz` of one istiod, joined by proxy: a proxy is as far as the connection that is furthest behind. */
-export function proxyConnections(syncz: unknown, adsz: unknown, hosts: readonly string[]): readonly ProxyConnection[] {
+export function proxyConnections(
+  syncz: unknown,
+  adsz: unknown,
+  hosts: readonly string[],
+  type: PushType = 'eds',
+): readonly ProxyConnection[] {
   const clients = (adsz as RawClients).clients ?? [];
   const wanted = new Set(hosts);
   const statuses = Array.isArray(syncz) ? (syncz as readonly RawStatus[]) : [];
-  return statuses.map(({ proxy = '', endpoint_sent, endpoint_acked, resources }) => {
+  return statuses.map((status) => {
+    const { proxy = '', resources } = status;
     // A connection's id is the proxy's with a number behind it.
     const own = clients.filter(({ connectionId = '' }) => connectionId.replace(/-\d+$/, '') === proxy);
-    const error = resources?.[endpointType]?.lastError ?? '';
+    const error = resources?.[typeUrls[type]]?.lastError ?? '';
+    const [sent, acked] = noncesOf[type](status);
     return {
       proxy,
       addresses: [...new Set(own.flatMap(({ metadata }) => metadata?.INSTANCE_IPS?.split(',') ?? []))],
       // One that connected between the two answers may watch anything.
-      isWatching:
-        own.length === 0 ||
-        own.some(({ watches }) => (watches?.[endpointType] ?? []).some((name) => wanted.has(hostOf(name)))),
-      ...timeOf('sentAt', endpoint_sent),
-      ...timeOf('acknowledgedAt', endpoint_acked),
+      isWatching: own.length === 0 || own.some(({ watches }) => isWatching(watches ?? {}, wanted, type)),
+      ...timeOf('sentAt', sent),
+      ...timeOf('acknowledgedAt', acked),
       ...(error === '' ? {} : { error }),
     };
   });
+}
+
+/** Clusters and listeners are watched as a whole; a gateway that only passes TLS through has no routes. */
+function isWatching(watches: NonNullable<RawClient['watches']>, hosts: ReadonlySet<string>, type: PushType): boolean {
+  const isClient = (watches[endpointType] ?? []).some((name) => hosts.has(hostOf(name)));
+  return isClient && (type !== 'rds' || (watches[typeUrls.rds] ?? []).length > 0);
 }
 
 /** `outbound|80|<subset>|<host>`, and at gateways also `outbound_.80_.<subset>_.<host>`. */

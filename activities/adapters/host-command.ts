@@ -19,11 +19,13 @@ const applyScript = ['common', 'journal', 'changes', 'package', 'proxy', 'enforc
 /** Writes files and nothing else: each shell on the way reads the whole script, so what is not needed stays away. */
 const writeScript = ['common', 'journal', 'changes', 'apply'];
 const trafficScript = ['common', 'traffic'];
+const metricsScript = ['common', 'metrics'];
 const scripts = {
   inspect: { parts: inspectScript, calls: 'inspect' },
   apply: { parts: applyScript, calls: 'apply' },
   write: { parts: writeScript, calls: 'apply' },
   traffic: { parts: trafficScript, calls: 'traffic' },
+  metrics: { parts: metricsScript, calls: 'metrics' },
 } as const;
 
 /** The script, without its comments, is the command itself, since a shell that reads it from standard input would swallow the payload behind it. */

@@ -2,20 +2,26 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
+import type { ObjectRef } from '../ports/cluster-port.ts';
 import type {
   ConnectedProxy,
   EndpointLook,
   EndpointQuery,
   ExpectedProxy,
+  HeldLook,
   MachineQuery,
   MachineService,
   MeshPort,
   Neighbours,
+  OfferedLook,
   ProxyQuery,
+  PushType,
   Routes,
+  UnguardedProxy,
   WatcherLook,
 } from '../ports/mesh-port.ts';
-import { machineEndpoints, machineServices, proxyConnections } from './endpoint-answers.ts';
+import { machineEndpoints, machineServices, offeredAddresses, proxyConnections } from './endpoint-answers.ts';
+import { heldObject, unguardedRoutes } from './config-answers.ts';
 import { IstiodDebug, type IstiodPod } from './istiod-debug.ts';
 import { isGivenOut, readAuthorizations, readSyncStatus } from './istiod-answers.ts';
 import { kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
@@ -72,7 +78,7 @@ export class IstioMesh implements MeshPort {
     }));
   }
 
-  async readWatchers(hosts: readonly string[]): Promise<readonly WatcherLook[]> {
+  async readWatchers(hosts: readonly string[], type?: PushType): Promise<readonly WatcherLook[]> {
     const [status, watched] = await Promise.all([this.#askAll('/debug/syncz'), this.#askAll('/debug/adsz')]);
     return await Promise.all(
       status.map(async ({ pod, body }) => {
@@ -80,10 +86,34 @@ export class IstioMesh implements MeshPort {
         return {
           istiodPod: pod.name,
           version: (await this.#debug.get(pod, '/version')).trim(),
-          connections: proxyConnections(body, adsz, hosts),
+          connections: proxyConnections(body, adsz, hosts, type),
         };
       }),
     );
+  }
+
+  async readOffered(host: string): Promise<readonly OfferedLook[]> {
+    const answers = await this.#askAll('/debug/endpointShardz');
+    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, addresses: offeredAddresses(body, host) }));
+  }
+
+  async readHeld(ref: ObjectRef): Promise<readonly HeldLook[]> {
+    const answers = await this.#askAll('/debug/configz');
+    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, ...heldObject(body, ref) }));
+  }
+
+  async readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]> {
+    const found: UnguardedProxy[] = [];
+    const clusters = new Set(ports.map((port) => `outbound|${port}||${host}`));
+    for (const { istiodPod, connections } of await this.readWatchers([host])) {
+      const pod = (await this.#debug.pods()).find(({ name }) => name === istiodPod);
+      if (pod === undefined) continue;
+      for (const { proxy } of connections.filter(({ isWatching }) => isWatching)) {
+        const dump = await this.#debug.get(pod, `/debug/config_dump?proxyID=${encodeURIComponent(proxy)}`);
+        found.push(...unguardedRoutes(JSON.parse(dump), clusters).map((by) => ({ proxy, by })));
+      }
+    }
+    return found;
   }
 
   listExpectedProxies(): Promise<readonly ExpectedProxy[]> {

@@ -19,6 +19,8 @@ export interface SshConnection {
   readonly fingerprint: string;
   /** Runs one command; `input` is its standard input. Rejects with `HostUnreachable` where the connection breaks first. */
   exec(command: string, input?: Readable): Promise<ExecResult>;
+  /** A TCP connection that leaves from the host; rejects with `HostUnreachable` where the host cannot make it. */
+  dial(address: string, port: number): Promise<ClientChannel>;
   close(): void;
 }
 
@@ -41,7 +43,9 @@ export async function openConnection(
     return await openVerified(endpoint, readCredential, signal, () => Promise.resolve(openSocket(endpoint)));
   const outer = await openVerified(jump, readCredential, signal, () => Promise.resolve(openSocket(jump)));
   try {
-    const inner = await openVerified(endpoint, readCredential, signal, () => outer.forward(endpoint));
+    const inner = await openVerified(endpoint, readCredential, signal, () =>
+      outer.dial(endpoint.ip, endpoint.port ?? 22),
+    );
     const close = (): void => {
       inner.close();
       outer.close();
@@ -67,17 +71,13 @@ export async function readFingerprint(
       endpoint,
       signal,
       check: refuse,
-      stream: outer ? await outer.forward(endpoint) : openSocket(endpoint),
+      stream: outer ? await outer.dial(endpoint.ip, endpoint.port ?? 22) : openSocket(endpoint),
     });
     if ('refused' in attempt) return attempt.refused;
     throw failure('HostUnreachable', `${describeEndpoint(endpoint)} closed the connection before it showed a host key`);
   } finally {
     outer?.close();
   }
-}
-
-interface ForwardingConnection extends SshConnection {
-  forward(to: Endpoint): Promise<ClientChannel>;
 }
 
 function openSocket(endpoint: Endpoint): Socket {
@@ -95,7 +95,7 @@ async function openVerified(
   readCredential: ReadCredential,
   signal: AbortSignal,
   open: () => Promise<Socket | ClientChannel>,
-): Promise<ForwardingConnection> {
+): Promise<SshConnection> {
   const credential = await readCredential(endpoint.credentialsName);
   if ('privateKey' in credential && ssh2.utils.parseKey(credential.privateKey) instanceof Error) {
     throw failure(
@@ -134,15 +134,13 @@ interface Attempt {
 }
 
 /** One try with one set of key types: a connection, or the fingerprint that was refused (empty where no type was in common). */
-function tryConnect(attempt: Attempt): Promise<{ connection: ForwardingConnection } | { refused: string }> {
+function tryConnect(attempt: Attempt): Promise<{ connection: SshConnection } | { refused: string }> {
   const { endpoint, signal, check, stream } = attempt;
   signal.throwIfAborted();
   const client = new ssh2.Client();
   let shown = '';
   let isRefused = false;
-  const { promise, resolve, reject } = Promise.withResolvers<
-    { connection: ForwardingConnection } | { refused: string }
-  >();
+  const { promise, resolve, reject } = Promise.withResolvers<{ connection: SshConnection } | { refused: string }>();
   const abort = (): void => {
     client.destroy();
     stream.destroy();
@@ -225,7 +223,7 @@ interface ConnectionParts extends Pick<SshConnection, 'fingerprint' | 'close'> {
   readonly signal: AbortSignal;
 }
 
-function connectionOf({ client, endpoint, fingerprint, signal, close }: ConnectionParts): ForwardingConnection {
+function connectionOf({ client, endpoint, fingerprint, signal, close }: ConnectionParts): SshConnection {
   const lost = (doing: string, cause?: Error): Error =>
     failure(
       'HostUnreachable',
@@ -255,15 +253,15 @@ function connectionOf({ client, endpoint, fingerprint, signal, close }: Connecti
         input?.destroy();
       });
     },
-    forward: async (to) => {
+    dial: async (address, port) => {
       const { promise, resolve, reject } = Promise.withResolvers<ClientChannel>();
-      client.forwardOut('127.0.0.1', 0, to.ip, to.port ?? 22, (error, channel) => {
+      client.forwardOut('127.0.0.1', 0, address, port, (error, channel) => {
         if (!error) resolve(channel);
         else
           reject(
             failure(
               'HostUnreachable',
-              `${describeEndpoint(to)} cannot be reached over ${describeEndpoint(endpoint)} (${error.message})`,
+              `${address}:${port} cannot be reached over ${describeEndpoint(endpoint)} (${error.message})`,
               error,
             ),
           );

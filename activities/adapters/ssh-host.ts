@@ -11,6 +11,7 @@ import { hostCommand, readScript } from './host-command.ts';
 import { scriptFailure } from './host-failures.ts';
 import { packHostPlan, type Payload, renderHostPlan, stagedName } from './host-plan.ts';
 import { locateHost } from './locate-host.ts';
+import { callThrough } from './mesh-call.ts';
 import {
   describeEndpoint,
   openConnection,
@@ -72,6 +73,16 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
         return parseTraffic(answerOf(result.stdout, host));
       }),
+
+    readProxyMetrics: (host, signal) =>
+      withConnection(host, signal, async (connection): Promise<string> => {
+        const result = await connection.exec(hostCommand(host.user, 'metrics', []));
+        if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
+        return result.stdout;
+      }),
+
+    callFrom: (host, call, signal) =>
+      withConnection(host, signal, async (connection) => await callThrough(connection, call, signal)),
 
     readHostKey: (host, signal) => readFingerprint(host, readCredential, signal),
   };

@@ -271,6 +271,15 @@ export interface Traffic {
   readonly outboundFailed: number;
 }
 
+/** Plain HTTP: the proxy adds mTLS. */
+export interface MeshCall {
+  /** A name that the machine resolves. */
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /**
  * Failure types: `HostUnreachable`, `HostKeyMismatch`, `HostAuthRejected`, `CredentialMissing`, `SudoRefused`, `HostCommandFailed`,
  * `FenceTooLow`, `HostTaken`, `HostBusy`, `HostDiskFull`, `ProxyNotReady`, `CaptureBrokeTraffic`.
@@ -284,6 +293,10 @@ export interface HostPort {
   apply(host: LocatedHost, apply: HostApply, signal: AbortSignal): Promise<HostApplyResult>;
   /** Watches for about a second what the proxy serves; writes nothing. */
   watchTraffic(host: LocatedHost, signal: AbortSignal): Promise<Traffic>;
+  /** The metrics of the machine's proxy, in Prometheus' text form; empty where none runs. */
+  readProxyMetrics(host: LocatedHost, signal: AbortSignal): Promise<string>;
+  /** A GET from the machine through its proxy, as its applications would make it. */
+  callFrom(host: LocatedHost, call: MeshCall, signal: AbortSignal): Promise<{ readonly status: number }>;
   /** The host key's fingerprint as first seen, for trust on first use; authenticates nothing. */
   readHostKey(host: LocatedHost, signal: AbortSignal): Promise<string>;
 }

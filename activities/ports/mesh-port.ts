@@ -1,4 +1,5 @@
 /** What each istiod says of the proxies, read through the API server's port-forward (protocols 2). Plain data only. */
+import type { ObjectRef } from './cluster-port.ts';
 
 export interface ProxyQuery {
   readonly namespace: string;
@@ -64,14 +65,39 @@ export interface ProxyConnection {
   /** `<name>.<namespace>`. */
   readonly proxy: string;
   readonly addresses: readonly string[];
-  /** It asks for the endpoints of one of the hosts. */
+  /** It asks for the endpoints of one of the hosts, and for what is looked for. */
   readonly isWatching: boolean;
-  /** When the push began of which endpoints were sent last, in the same form; absent where none were. */
+  /** When the push began of what was sent last, in the same form; absent where nothing was. */
   readonly sentAt?: string;
   /** The same of the last one that it acknowledged. */
   readonly acknowledgedAt?: string;
   /** Why it refused the last one. */
   readonly error?: string;
+}
+
+/** What istiod pushes: clusters, listeners, routes, endpoints. */
+export type PushType = 'cds' | 'lds' | 'rds' | 'eds';
+
+/** The addresses that one istiod gives to clients of a host. */
+export interface OfferedLook {
+  readonly istiodPod: string;
+  /** `Date` of the reply, by that istiod's clock. */
+  readonly at: string;
+  readonly addresses: readonly string[];
+}
+
+/** What one istiod holds of an object. */
+export interface HeldLook {
+  readonly istiodPod: string;
+  /** `Date` of the reply, by that istiod's clock. */
+  readonly at: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** A proxy that sends traffic for the Service past its subsets, and the route or listener by which it does. */
+export interface UnguardedProxy {
+  readonly proxy: string;
+  readonly by: string;
 }
 
 export interface WatcherLook {
@@ -123,8 +149,14 @@ export interface MeshPort {
   readServices(machine: MachineQuery): Promise<readonly MachineService[]>;
   /** Every istiod's look at the machine's own endpoints. */
   readEndpoints(endpoint: EndpointQuery): Promise<readonly EndpointLook[]>;
-  /** Every istiod's connections, and what each has acknowledged of endpoints. */
-  readWatchers(hosts: readonly string[]): Promise<readonly WatcherLook[]>;
+  /** Every istiod's connections, and what each has acknowledged; of endpoints unless told otherwise. */
+  readWatchers(hosts: readonly string[], type?: PushType): Promise<readonly WatcherLook[]>;
+  /** What every istiod gives out for the host. */
+  readOffered(host: string): Promise<readonly OfferedLook[]>;
+  /** What every istiod holds of the object; no annotations where it holds none of that name. */
+  readHeld(ref: ObjectRef): Promise<readonly HeldLook[]>;
+  /** Proxies that may send to these ports of the host without asking for a subset (`/debug/config_dump`). */
+  readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]>;
   /** Every proxy of the mesh that has to be connected to some istiod. */
   listExpectedProxies(): Promise<readonly ExpectedProxy[]>;
   readRoutes(namespace: string): Promise<Routes>;

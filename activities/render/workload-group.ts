@@ -1,7 +1,7 @@
 /** A WorkloadGroup as the machine's files need it: used as found, or built from the request where none exists. */
 import type { OnboardMachine } from '../../api/schemas/machine.ts';
 import type { ClusterFacts, FoundWorkloadGroup } from '../ports/cluster-port.ts';
-import { machineLabel } from './names.ts';
+import { groupLabel, groupLabelValue, machineLabel } from './names.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -75,5 +75,7 @@ export function nodeLabels(machine: string, group: Group): Labels {
     'service.istio.io/canonical-name': canonical.name,
     'service.istio.io/canonical-revision': canonical.revision,
     [machineLabel]: machine,
+    // Tells the machines of a group from pods that take over from them: subsets match it.
+    [groupLabel]: groupLabelValue(group.name),
   };
 }

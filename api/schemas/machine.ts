@@ -182,6 +182,7 @@ export const MachinePhase = Type.Union([
   Type.Literal('Drained'),
   Type.Literal('Offboarding'),
   Type.Literal('Offboarded'),
+  Type.Literal('Migrated', { description: 'Its traffic is served by pods, and it has left the mesh' }),
   Type.Literal('Failed'),
 ]);
 export type MachinePhase = Type.Static<typeof MachinePhase>;
@@ -260,6 +261,7 @@ export const Machine = Type.Object(
     ),
     host: Host,
     version: Type.Integer({ description: 'Counts what a PATCH can change; the ETag' }),
+    claimedBy: Type.Optional(Type.String({ description: 'The operation that moves its workload to pods' })),
     lastOperations: Type.Array(OperationSummary),
   },
   { ...closed, $id: 'Machine', description: 'One machine, as its entity knows it' },

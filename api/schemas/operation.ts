@@ -2,6 +2,7 @@
 import Type from 'typebox';
 
 import { closed, Condition, Timestamp } from './common.ts';
+import { CutoverReport } from './cutover.ts';
 
 export const OperationPhase = Type.Union([
   Type.Literal('Pending'),
@@ -44,6 +45,7 @@ export const Verb = Type.Union([
   Type.Literal('drain'),
   Type.Literal('undrain'),
   Type.Literal('restart-proxy'),
+  Type.Literal('migrate'),
 ]);
 export type Verb = Type.Static<typeof Verb>;
 
@@ -107,6 +109,7 @@ export const Operation = Type.Object(
     next: Type.Optional(Type.String({ description: 'What happens next, or what a person should do' })),
     message: Type.Optional(Type.String()),
     drain: Type.Optional(DrainReport),
+    cutover: Type.Optional(CutoverReport),
     workflowUrl: Type.Optional(Type.String()),
   },
   { ...closed, $id: 'Operation', description: 'One run of a verb on a target' },

@@ -6,7 +6,10 @@ import { MachinePhase } from './machine.ts';
 
 export const MachineParams = Type.Object({ namespace: DnsLabel, name: DnsLabel }, closed);
 
-export const OperationParams = Type.Object({ id: Type.String({ pattern: '^[A-Za-z0-9-]+$', maxLength: 255 }) }, closed);
+export const OperationParams = Type.Object(
+  { id: Type.String({ pattern: '^[A-Za-z0-9.-]+$', maxLength: 255 }) },
+  closed,
+);
 
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
@@ -77,6 +80,8 @@ export const MachineListQuery = Type.Object(
   closed,
 );
 export type MachineListQuery = Type.Static<typeof MachineListQuery>;
+
+export const MigrationListQuery = Type.Object({ namespace: Type.Optional(DnsLabel), ...page }, closed);
 
 export const OperationListQuery = Type.Object({ namespace: Type.Optional(DnsLabel), ...page }, closed);
 export type OperationListQuery = Type.Static<typeof OperationListQuery>;

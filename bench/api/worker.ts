@@ -16,7 +16,13 @@ const connection = await NativeConnection.connect({ address });
 
 const refuse = () => Promise.reject(failure('HostNotAllowed', 'Nothing is touched while the API is measured'));
 const refusing = new Proxy({}, { get: () => refuse });
-const ports = { cluster: refusing, host: refusing, mesh: refusing, packages: refusing } as unknown as Ports;
+const ports = {
+  cluster: refusing,
+  cutover: refusing,
+  host: refusing,
+  mesh: refusing,
+  packages: refusing,
+} as unknown as Ports;
 const settings = {
   temporal: { connection: { address }, namespace },
   hostConcurrency: 50,

@@ -2,6 +2,7 @@
 import { sshHostPort } from '../../activities/adapters/ssh-host.ts';
 import type { Ports } from '../../activities/index.ts';
 import type { ClusterFacts, ClusterPort } from '../../activities/ports/cluster-port.ts';
+import type { CutoverPort } from '../../activities/ports/cutover-port.ts';
 import type { MeshPort } from '../../activities/ports/mesh-port.ts';
 import type { PackagePort } from '../../activities/ports/package-port.ts';
 import { login } from './parts.ts';
@@ -44,6 +45,7 @@ export function labPorts(privateKey: string): Ports {
       readHostPolicies: () => Promise.resolve([anyLoopback]),
       issueToken: () => Promise.resolve({ token, expiresAt: '2099-01-01T00:00:00Z' }),
     } as unknown as ClusterPort,
+    cutover: {} as CutoverPort,
     mesh: {} as MeshPort,
     packages: {} as PackagePort,
   };

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func handler(hostname string) http.Handler {
+func handler(hostname string, wrong *faults) http.Handler {
 	mux := http.NewServeMux()
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{
@@ -20,7 +20,7 @@ func handler(hostname string) http.Handler {
 			"remoteAddress":       r.RemoteAddr,
 		})
 	}
-	mux.HandleFunc("/", echo)
+	mux.HandleFunc("/", wrong.around(echo))
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		milliseconds, err := strconv.Atoi(r.URL.Query().Get("ms"))
 		if err != nil {

@@ -35,7 +35,7 @@ func listen(t *testing.T) net.Listener {
 
 func TestLoadOfEachProtocolIsServed(t *testing.T) {
 	for scheme, serve := range map[string]func(context.Context, net.Listener, string) error{
-		"http": serveHTTP, "grpc": serveGRPC, "tcp": serveEcho, "greeting": serveGreeting,
+		"http": serveHTTP(&faults{}), "grpc": serveGRPC, "tcp": serveEcho, "greeting": serveGreeting,
 	} {
 		listener := listen(t)
 		ended := make(chan error)
@@ -79,7 +79,7 @@ func TestLoadCountsCutConnectionsAndTheGap(t *testing.T) {
 }
 
 func TestLoadCountsEveryAnswer(t *testing.T) {
-	server := httptest.NewServer(handler("here"))
+	server := httptest.NewServer(handler("here", &faults{}))
 	defer server.Close()
 	s := runLoad(t, server.URL, 100, 600*time.Millisecond)
 	if s.Running || s.Failed != 0 || s.Sent < 55 || s.Sent > 61 || s.AnsweredBy["here"] != s.Sent {

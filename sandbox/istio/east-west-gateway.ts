@@ -2,60 +2,28 @@
  * The way in for machines on a network of their own: istiod by server name on 15012, services by mTLS on 15443. Its Service is a
  * load balancer whose address the sandbox gives, as a cloud would: moving it is another address and another patch.
  */
+import { apply, type KubernetesObject } from '../kubernetes/kubectl.ts';
 import { gatewayAddress, istio } from '../layout.ts';
-import { canConnect } from '../tcp.ts';
-import { waitFor, yes } from '../wait.ts';
-import { apply, kubectl, waitForDeployment, type KubernetesObject } from '../kubernetes/kubectl.ts';
 import { istiodName } from './control-plane.ts';
+import { gatewayObjects, setGatewayAddress, waitForGateway } from './gateway.ts';
 import { clusterNetwork } from './operator.ts';
 
 const name = 'istio-eastwestgateway';
+const kind = 'eastwestgateway';
 const { namespace } = istio;
-const selector = { app: name, istio: 'eastwestgateway' };
-const labels = { ...selector, 'topology.istio.io/network': clusterNetwork };
-const metadata = { name, namespace, labels };
 
-const ports = [
-  { name: 'status-port', port: 15021 },
-  { name: 'tls', port: 15443 },
-  { name: 'tls-istiod', port: 15012 },
-  { name: 'tls-webhook', port: 15017 },
-].map((port) => ({ ...port, targetPort: port.port, protocol: 'TCP' }));
-
-const deployment: KubernetesObject = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata,
-  spec: {
-    selector: { matchLabels: selector },
-    template: {
-      metadata: {
-        labels: { ...labels, 'istio.io/rev': istio.revision, 'sidecar.istio.io/inject': 'true' },
-        annotations: { 'inject.istio.io/templates': 'gateway' },
-      },
-      spec: {
-        serviceAccountName: name,
-        containers: [
-          {
-            name: 'istio-proxy',
-            image: 'auto',
-            imagePullPolicy: 'Never',
-            env: [{ name: 'ISTIO_META_REQUESTED_NETWORK_VIEW', value: clusterNetwork }],
-            resources: { requests: { cpu: '10m', memory: '32Mi' } },
-          },
-        ],
-      },
-    },
-  },
-};
-
-/** Node ports would open the gateway on every address of the host. */
-const service: KubernetesObject = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata,
-  spec: { type: 'LoadBalancer', allocateLoadBalancerNodePorts: false, selector, ports },
-};
+const objects = gatewayObjects({
+  name,
+  kind,
+  labels: { 'topology.istio.io/network': clusterNetwork },
+  env: [{ name: 'ISTIO_META_REQUESTED_NETWORK_VIEW', value: clusterNetwork }],
+  ports: [
+    { name: 'status-port', port: 15021, targetPort: 15021 },
+    { name: 'tls', port: 15443, targetPort: 15443 },
+    { name: 'tls-istiod', port: 15012, targetPort: 15012 },
+    { name: 'tls-webhook', port: 15017, targetPort: 15017 },
+  ],
+});
 
 const istiodGateway = 'istiod-gateway';
 const istiodHost = `${istiodName}.${namespace}.svc`;
@@ -97,39 +65,16 @@ function gateway(gatewayName: string, servers: readonly unknown[]): KubernetesOb
     apiVersion: 'networking.istio.io/v1',
     kind: 'Gateway',
     metadata: { name: gatewayName, namespace },
-    spec: { selector: { istio: selector.istio }, servers },
+    spec: { selector: { istio: kind }, servers },
   };
 }
 
 /** Needs istiod: it injects the gateway's proxy and validates the objects. */
 export async function applyEastWestGateway(): Promise<void> {
-  await apply([{ apiVersion: 'v1', kind: 'ServiceAccount', metadata }, service, deployment, ...exposure]);
-  await setGatewayAddress(gatewayAddress);
+  await apply([...objects, ...exposure]);
+  await setGatewayAddress(name, gatewayAddress);
 }
 
-/** Ready is when its address leads to it: deployment, load balancer rules and the proxy's listeners. */
 export async function waitForEastWestGateway(): Promise<void> {
-  await waitForDeployment(namespace, name, 180);
-  for (const port of [15012, 15443]) {
-    const what = `${gatewayAddress}:${port} to lead to ${name}`;
-    await waitFor({ what, timeoutMs: 60_000, see: `kubectl -n ${namespace} logs deploy/${name}` }, async () =>
-      yes(await canConnect(gatewayAddress, port)),
-    );
-  }
-}
-
-/** What a cloud's load balancer controller does once it has an address. */
-async function setGatewayAddress(address: string): Promise<void> {
-  const status = { status: { loadBalancer: { ingress: [{ ip: address }] } } };
-  await kubectl([
-    'patch',
-    'service',
-    name,
-    '-n',
-    namespace,
-    '--subresource=status',
-    '--type=merge',
-    '-p',
-    JSON.stringify(status),
-  ]);
+  await waitForGateway(name, gatewayAddress, [15012, 15443]);
 }

@@ -16,6 +16,8 @@ export const operator = {
       // Losses show instead of being retried away.
       defaultHttpRetryPolicy: { attempts: 0 },
       defaultProviders: { metrics: [] },
+      // What Istio's own filter counts elsewhere: answers and their times, where they are served.
+      defaultConfig: { proxyStatsMatcher: { inclusionRegexps: ['cluster\\.inbound.*upstream_rq_(\\dxx|time)'] } },
     },
     values: {
       global: {

@@ -165,7 +165,7 @@ describe('files beside istioctl’s', () => {
     expect(rendered.files).toEqual(first.rendered.files);
     const revision = facts.revision?.name ?? '';
     const file = await istioctl('orders', istioNamespace, '--internalIP', address, '--revision', revision);
-    expectSame(rendered, file, { machine: 'vm-1', revision, istioNamespace, address, sshdPorts });
+    expectSame(rendered, file, { machine: 'vm-1', group: 'orders', revision, istioNamespace, address, sshdPorts });
     const { token } = await cluster.issueToken(namespace.name, rendered.serviceAccount, 3600);
     expect(claims(token)).toEqual(claims(file('istio-token')));
   });
@@ -186,7 +186,7 @@ describe('files beside istioctl’s', () => {
       const hostname = gateway?.hostname;
       const addresses = hostname === undefined ? undefined : await lookup(hostname, { all: true });
       expectSame(rendered, file, {
-        ...{ machine: 'vm-1', revision, istioNamespace, sshdPorts, ...differences },
+        ...{ machine: 'vm-1', group: name, revision, istioNamespace, sshdPorts, ...differences },
         address: addressing?.ip ?? address,
         ...(addresses === undefined ? {} : { resolved: addresses.map((found) => found.address).sort() }),
       });

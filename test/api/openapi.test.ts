@@ -30,6 +30,8 @@ test('is OpenAPI 3.1 and lists exactly the calls that exist', () => {
     'get /readyz isReady',
     'get /v1/machines listMachines',
     'get /v1/machines/{namespace}/{name} getMachine',
+    'get /v1/migrations listMigrations',
+    'get /v1/migrations/{namespace}/{name} getMigration',
     'get /v1/operations listOperations',
     'get /v1/operations/{id} getOperation',
     'get /v1/operations/{id}/events followOperation',
@@ -39,7 +41,13 @@ test('is OpenAPI 3.1 and lists exactly the calls that exist', () => {
     'post /v1/machines/{namespace}/{name}/enforce enforceMachine',
     'post /v1/machines/{namespace}/{name}/restart-proxy restartProxy',
     'post /v1/machines/{namespace}/{name}/undrain undrainMachine',
+    'post /v1/migrations createMigration',
+    'post /v1/operations/{id}/approve approveOperation',
     'post /v1/operations/{id}/cancel cancelOperation',
+    'post /v1/operations/{id}/finalize finalizeOperation',
+    'post /v1/operations/{id}/pause pauseOperation',
+    'post /v1/operations/{id}/resume resumeOperation',
+    'post /v1/operations/{id}/rollback rollbackOperation',
   ]);
 });
 

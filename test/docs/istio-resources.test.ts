@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 
+import { type CutoverTarget, renderRoutes, renderSubsets } from '../../activities/render/cutover-routes.ts';
 import { type RenderInput, renderMachineFiles } from '../../activities/render/machine-files.ts';
 
 const input: RenderInput = {
@@ -38,6 +39,16 @@ const input: RenderInput = {
   },
 };
 
+const target: CutoverTarget = {
+  ...{ migration: 'orders-to-pods', namespace: 'shop', host: 'orders.shop.svc.cluster.local' },
+  ports: [{ port: 80, protocol: 'http' }],
+  machineLabels: { 'meshlift.dev/workload-group': 'orders' },
+  podLabels: { version: 'v2' },
+  podSelector: { app: 'orders', version: 'v2' },
+  gatewayRoutes: [],
+};
+const push = '0190a2f4-0b7c-7c3e-9d4a-2f6b8c1d5e3f.3';
+
 test('shows every object as it is rendered', async () => {
   const text = await readFile(join(import.meta.dirname, '..', '..', 'docs', 'istio-resources.md'), 'utf8');
   const shown = [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml = '']): unknown => parse(yaml));
@@ -45,5 +56,5 @@ test('shows every object as it is rendered', async () => {
   const enforced = renderMachineFiles({ ...input, enforcement: 'enforce' }).objects;
   const shared = observed.filter(({ kind }) => kind === 'WorkloadGroup' || kind === 'ServiceAccount');
   const own = [...observed, ...enforced].filter(({ kind }) => kind !== 'WorkloadGroup' && kind !== 'ServiceAccount');
-  expect(shown).toEqual([...shared, ...own]);
+  expect(shown).toEqual([...shared, ...own, renderSubsets(target, 20, push), renderRoutes(target, 20, push)]);
 });

@@ -9,6 +9,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { sandbox } from '../../demo/sandbox-client.ts';
 import type { Summary } from '../../demo/summary.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { command } from '../support/sandbox.ts';
 
 const execute = promisify(execFile);
 const root = join(import.meta.dirname, '..', '..');
@@ -19,14 +20,15 @@ let platform: Platform | undefined;
 afterAll(async () => {
   await platform?.stop();
   await sandbox('machine', 'remove', machine);
+  await command('kubectl', '-n', 'shop', 'delete', '--ignore-not-found', 'deployment', 'orders');
 }, 60_000);
 
-test('npm run demo onboards three machines, loses no request, and prints its summary last', async () => {
+test('npm run demo onboards three machines, moves two to pods, loses no request, and prints its summary last', async () => {
   const { stdout } = await execute('npm', ['run', '--silent', 'demo', '--', '--exit', '--json'], {
     maxBuffer: 16 * 1024 * 1024,
   });
   const summary = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Summary;
-  expect(summary.machines.map(({ phase }) => phase)).toEqual(['InMesh', 'InMesh', 'InMesh']);
+  expect(summary.machines.map(({ phase }) => phase)).toEqual(['Migrated', 'Migrated', 'InMesh']);
   expect(summary.machines.map(({ spiffeId }) => spiffeId)).toEqual([
     'spiffe://cluster.local/ns/shop/sa/orders',
     'spiffe://cluster.local/ns/shop/sa/orders',
@@ -34,6 +36,9 @@ test('npm run demo onboards three machines, loses no request, and prints its sum
   ]);
   expect(summary.machines.every(({ steps }) => steps.length > 5)).toBe(true);
   expect(summary.traffic.failed).toBe(0);
+  expect(summary.migrations).toMatchObject([{ name: 'orders-to-pods', phase: 'Succeeded', failed: 0 }]);
+  expect(summary.migrations[0]?.weights).toEqual([0, 10, 50, 100]);
+  expect(summary.migrations[0]?.sent).toBeGreaterThan(1_000);
   expect(summary.traffic.sent).toBeGreaterThanOrEqual(1_000);
   expect(summary.traffic.directions.podToMachine.sent).toBeGreaterThan(0);
   expect(summary.traffic.directions.machineToPod.sent).toBeGreaterThan(0);

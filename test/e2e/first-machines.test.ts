@@ -6,6 +6,7 @@ import type { Problem } from '../../api/schemas/common.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { startLoad } from '../../demo/load.ts';
 import { onboardRequest, podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { applyObjects } from '../../demo/target.ts';
 import { difference, snapshot } from '../support/as-found.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { command, kubectl, onMachine } from '../support/sandbox.ts';
@@ -20,6 +21,9 @@ interface WorkloadEntry {
   readonly status?: { readonly conditions?: { readonly type: string; readonly status: string }[] };
 }
 
+/** Group, Service and account of this file's own: the demo of another file moves the workload of `orders` to pods meanwhile. */
+const group = 'first';
+
 let platform: Platform;
 let first: SandboxMachine;
 let second: SandboxMachine;
@@ -30,6 +34,8 @@ let asFound: string[];
 
 beforeAll(async () => {
   platform = await startPlatform();
+  const spec = { selector: { app: group }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] };
+  await applyObjects([{ apiVersion: 'v1', kind: 'Service', metadata: { name: group, namespace: 'shop' }, spec }]);
   first = await platform.machine('first-1', 'shop');
   second = await platform.machine('first-2', 'shop');
   ledger = await platform.machine('first-ledger', 'bank');
@@ -40,6 +46,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
+  await command('kubectl', '-n', 'shop', 'delete', 'service', group);
 }, 60_000);
 
 /** What an app answers when it is asked to call a URL from where it stands. */
@@ -54,7 +61,7 @@ const entriesOf = async (namespace: string): Promise<WorkloadEntry[]> =>
   (await kubectl<{ items: WorkloadEntry[] }>('-n', namespace, 'get', 'workloadentry')).items;
 
 const requestFor = (machine: SandboxMachine): ReturnType<typeof onboardRequest> =>
-  onboardRequest(platform.env, machine, machine.namespace === 'bank' ? machine.name : 'orders');
+  onboardRequest(platform.env, machine, machine.namespace === 'bank' ? machine.name : group);
 
 /** What a second run must not change: the unit's run, every file's time, every object's version. */
 async function fingerprint(machine: SandboxMachine): Promise<string> {
@@ -100,7 +107,7 @@ describe('onboarding', () => {
   test('lets a pod reach the service on both machines over mTLS, as itself', async () => {
     const seen = new Map<string, string>();
     await eventually('both machines answered', async () => {
-      const echo = await callFrom(frontend, 'http://orders.shop.svc.cluster.local/');
+      const echo = await callFrom(frontend, `http://${group}.shop.svc.cluster.local/`);
       seen.set(echo.hostname, echo.forwardedClientCert);
       return seen.has(first.name) && seen.has(second.name);
     });
@@ -111,14 +118,14 @@ describe('onboarding', () => {
 
   test('lets a machine reach a pod service of its namespace by name, as itself', async () => {
     const echo = await callFrom(`http://${first.address}:8080`, 'http://catalog.shop.svc.cluster.local/');
-    expect(echo.forwardedClientCert).toContain('URI=spiffe://cluster.local/ns/shop/sa/orders');
+    expect(echo.forwardedClientCert).toContain('URI=spiffe://cluster.local/ns/shop/sa/first');
   }, 60_000);
 
   test('agrees with the cluster, istioctl and the machine on what the machine is', async () => {
     const known = await platform.api.machine('shop', first.name);
     expect(known).toMatchObject({
       phase: 'InMesh',
-      workloadGroup: 'orders',
+      workloadGroup: group,
       proxy: {
         revision: '1-30-0',
         runningVersion: '1.30.0',
@@ -126,11 +133,11 @@ describe('onboarding', () => {
         connected: true,
         configAccepted: true,
       },
-      identity: { spiffeId: 'spiffe://cluster.local/ns/shop/sa/orders' },
+      identity: { spiffeId: 'spiffe://cluster.local/ns/shop/sa/first' },
     });
     const entry = (await entriesOf('shop')).find(({ spec }) => spec.address === first.address);
     expect(entry).toMatchObject({
-      spec: { serviceAccount: 'orders', labels: { app: 'orders', 'meshlift.dev/machine': first.name } },
+      spec: { serviceAccount: group, labels: { app: group, 'meshlift.dev/machine': first.name } },
       status: { conditions: expect.arrayContaining([expect.objectContaining({ type: 'Healthy', status: 'True' })]) },
     });
     expect(entry?.metadata.annotations).toHaveProperty(['istio.io/connectedAt']);
@@ -172,7 +179,7 @@ describe('onboarding', () => {
 
   test('loses no request of the mesh, in either direction, while another machine joins the service', async () => {
     const [there, back] = await Promise.all([
-      startLoad(frontend, ['http://orders.shop.svc.cluster.local/'], 50),
+      startLoad(frontend, [`http://${group}.shop.svc.cluster.local/`], 50),
       startLoad(`http://${first.address}:8080`, ['http://catalog.shop.svc.cluster.local/'], 50),
     ]);
     const joining = await platform.machine('first-3', 'shop');
@@ -285,7 +292,7 @@ describe('a plan', () => {
         )
       )
         .split('\n')
-        .filter((name) => name.includes(outsider.name) || name.endsWith('/orders'));
+        .filter((name) => name.includes(outsider.name) || name.endsWith(`/${group}`));
     const before = [await snapshot(outsider), await objects()];
     const { status, body } = await platform.api.call<Plan>(
       'POST',

@@ -5,7 +5,7 @@ import { fingerprintOf } from '../../activities/adapters/host-key.ts';
 import type { OnboardMachine, Plan } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { onboardRequest, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import { applyObjects } from '../support/callers.ts';
+import { applyObjects } from '../../demo/target.ts';
 import { testNamespace, type TestNamespace } from '../support/namespaces.ts';
 import { ask, blockingOf, objectsOf } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';

@@ -1,8 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 
 import type { OnboardRequest } from '../../workflows/messages.ts';
 import {
   accept,
+  admitClaim,
   admitOffboard,
   admitOnboard,
   KEY_LIFETIME_MS,
@@ -10,7 +11,7 @@ import {
   keysLiveForMs,
   QUEUE_LIMIT,
 } from '../../workflows/plan/admission.ts';
-import { newMachine } from '../../workflows/plan/machine-state.ts';
+import { newMachine, releaseClaim } from '../../workflows/plan/machine-state.ts';
 import type { MachineState } from '../../workflows/plan/machine-state.ts';
 import { beginNext } from '../../workflows/plan/turns.ts';
 import { request as body, without } from './facts.ts';
@@ -152,4 +153,32 @@ test('refuses when too many operations wait', () => {
     verb: 'offboard' as const,
   }));
   expect(admitOnboard({ ...inMesh, queue }, onboard('op-99'), nowMs)).toMatchObject({ type: 'MachineBusy' });
+});
+
+describe('a machine that a migration has claimed', () => {
+  const by = 'migrate.shop.orders';
+  const claimed: MachineState = { ...inMesh, claimedBy: by };
+  const leaves = (migration?: string) =>
+    admitOffboard(
+      claimed,
+      { ...offboard('op-2'), ...(migration === undefined ? {} : { migration }) },
+      'shop/orders-1',
+      nowMs,
+    );
+
+  test('leaves by that migration alone', () => {
+    expect(leaves()).toMatchObject({ type: 'MachineClaimed', message: expect.stringContaining(by) });
+    expect(leaves('migrate.shop.other')).toMatchObject({ type: 'MachineClaimed' });
+    expect(leaves(by)).toMatchObject({ kind: 'Enqueue', operation: { verb: 'offboard', migration: by } });
+  });
+
+  test.each([
+    ['may be claimed again by it', claimed, by, undefined],
+    ['is refused to another one', claimed, 'migrate.shop.other', 'MachineClaimed'],
+    ['is free for the next one once it is released', releaseClaim(claimed, by), 'migrate.shop.other', undefined],
+    ['is released by nobody else', releaseClaim(claimed, 'migrate.shop.other'), 'migrate.shop.other', 'MachineClaimed'],
+    ['cannot be claimed before it is in the mesh', newMachine, by, 'MachineNotInMesh'],
+  ])('%s', (_, state, claimant, refusal) => {
+    expect(admitClaim(state, claimant, 'shop/orders-1')?.type).toBe(refusal);
+  });
 });

@@ -197,3 +197,12 @@ test('reads as the API shows it, as a row of the list, and as text of the Tempor
   expect(describeMachine(view, inMesh)).toContain('**InMesh**, waiting for a request');
   expect(toMachine('shop', 'orders-1', newMachine)).toBeUndefined();
 });
+
+test('is migrated, not offboarded, where a migration let it leave', () => {
+  const leaving = { ...offboard, migration: 'migrate.shop.orders' };
+  const state = beginNext({ ...inMesh, queue: [leaving] });
+  expect(applyOutcome(state, outcomeOf(leaving, 'Succeeded'), now)).toMatchObject({
+    phase: 'Migrated',
+    isPresent: false,
+  });
+});

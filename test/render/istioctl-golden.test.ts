@@ -66,6 +66,7 @@ describe.each(cases)('istioctl case $folder', ({ folder, revision, address, gate
     rendered.files.find((candidate) => candidate.path === path)?.content;
   const differences: Differences = {
     machine: 'vm-1',
+    group: 'foo',
     revision,
     istioNamespace: 'istio-system',
     address,

@@ -113,12 +113,13 @@ describe('metadata of the group', () => {
     });
   });
 
-  test('template labels win over metadata labels, and the machine’s own label is added', () => {
+  test('template labels win over metadata labels, and labels of the machine and of its group are added', () => {
     const spec = { metadata: { labels: { app: 'a', team: 'x' } }, template: { labels: { app: 'b', version: 'v2' } } };
     const { proxyMetadata } = render('{}', { spec });
     expect(JSON.parse(proxyMetadata['ISTIO_METAJSON_LABELS'] ?? '')).toEqual({
       app: 'b',
       'meshlift.dev/machine': 'orders-1',
+      'meshlift.dev/workload-group': 'orders',
       'service.istio.io/canonical-name': 'b',
       'service.istio.io/canonical-revision': 'v2',
       team: 'x',

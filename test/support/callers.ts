@@ -1,8 +1,5 @@
 /** Callers of the API as the cluster knows them: service accounts, with Roles on machines.meshlift.dev. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
+import { applyObjects } from '../../demo/target.ts';
 import { command } from './sandbox.ts';
 
 interface Caller {
@@ -43,15 +40,4 @@ export async function makeCallers(callers: readonly Caller[]): Promise<void> {
 export async function tokenOf(namespace: string, name: string, audience = 'meshlift'): Promise<string> {
   const token = await command('kubectl', '-n', namespace, 'create', 'token', name, `--audience=${audience}`);
   return token.trim();
-}
-
-export async function applyObjects(items: readonly object[]): Promise<void> {
-  const scratch = mkdtempSync(join(tmpdir(), 'meshlift-objects-'));
-  try {
-    const file = join(scratch, 'objects.json');
-    writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
-    await command('kubectl', 'apply', '--server-side', '--force-conflicts', '-f', file);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
 }

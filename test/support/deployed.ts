@@ -29,11 +29,15 @@ export async function deployed(env: SandboxEnv, directory: string): Promise<Depl
 }
 
 /** What lets the worker's account manage machines of a namespace. */
-export const machinesBinding = (namespace: string) => ({
+export const machinesBinding = (namespace: string) => binding(namespace, 'meshlift-machines');
+/** And move their workloads to pods. */
+export const migrationsBinding = (namespace: string) => binding(namespace, 'meshlift-migrations');
+
+const binding = (namespace: string, role: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'RoleBinding',
-  metadata: { name: 'meshlift-machines', namespace },
-  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'meshlift-machines' },
+  metadata: { name: role, namespace },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
   subjects: [{ kind: 'ServiceAccount', name: 'meshlift', namespace: 'meshlift-system' }],
 });
 

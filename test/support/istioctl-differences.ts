@@ -3,6 +3,8 @@
 /** What a comparison knows of the machine, beside istioctl's own files. */
 export interface Differences {
   readonly machine: string;
+  /** As a label holds it. */
+  readonly group: string;
   readonly revision: string;
   readonly istioNamespace: string;
   readonly address: string;
@@ -110,14 +112,13 @@ const clusterEnv: readonly Difference[] = [
     section: 'cluster.env',
     what: '`ISTIO_METAJSON_LABELS`, also in `proxyMetadata` of mesh.yaml',
     istioctl: 'labels of the group',
-    meshlift: 'the same, and `meshlift.dev/machine: <name>`',
-    why: 'Policies select a machine by its node labels. This label selects one machine and never a pod that shares its `app` label.',
-    clusterEnv: (env, { machine }) =>
-      env.set('ISTIO_METAJSON_LABELS', withMachine(env.get('ISTIO_METAJSON_LABELS') ?? '', machine)),
-    meshConfig: (text, { machine }) =>
+    meshlift: 'the same, `meshlift.dev/machine: <name>` and `meshlift.dev/workload-group: <group>`',
+    why: 'Policies select a machine by its node labels. The first selects one machine and never a pod that shares its `app` label; the second tells the machines of a group from the pods that take over from them.',
+    clusterEnv: (env, on) => env.set('ISTIO_METAJSON_LABELS', withOwn(env.get('ISTIO_METAJSON_LABELS') ?? '', on)),
+    meshConfig: (text, on) =>
       text.replace(
         /ISTIO_METAJSON_LABELS: ('.*')/,
-        (_, labels: string) => `ISTIO_METAJSON_LABELS: ${withMachine(labels, machine)}`,
+        (_, labels: string) => `ISTIO_METAJSON_LABELS: ${withOwn(labels, on)}`,
       ),
   },
   {
@@ -267,7 +268,8 @@ export function hostsWithDifferences(text: string, on: Differences): string {
   );
 }
 
-function withMachine(quoted: string, machine: string): string {
-  const labels = { ...(JSON.parse(quoted.slice(1, -1)) as Record<string, string>), 'meshlift.dev/machine': machine };
+function withOwn(quoted: string, { machine, group }: Differences): string {
+  const own = { 'meshlift.dev/machine': machine, 'meshlift.dev/workload-group': group };
+  const labels = { ...(JSON.parse(quoted.slice(1, -1)) as Record<string, string>), ...own };
   return shellQuoted(JSON.stringify(Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))));
 }

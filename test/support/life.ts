@@ -5,6 +5,7 @@ import type { Api } from '../../demo/api-client.ts';
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { onboardRequest, type SandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { difference, snapshot } from './as-found.ts';
+import { moveAway } from './moved.ts';
 import { ask, endOf, objectsOf } from './operations.ts';
 import { kubectl, onMachine } from './sandbox.ts';
 
@@ -51,7 +52,8 @@ export async function liveOnce(api: Api, env: SandboxEnv, machine: SandboxMachin
   for (const [verb, asked] of verbs) await run(() => operate(api, machine, verb, asked));
   const installs = Number(await onMachine(machine, "grep -c ' install istio-sidecar' /var/log/dpkg.log"));
   const starts = Number(await onMachine(machine, countStarts));
-  await run(() => api.offboard('shop', machine.name));
+  // It leaves as its workload moves.
+  ends.push(...(await moveAway(api, machine)));
   return {
     ends,
     member,

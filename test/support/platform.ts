@@ -24,6 +24,7 @@ export interface Platform {
   readonly worker: () => MeshliftProcess;
   /** kill -9 of the worker, and another in its place. */
   readonly replaceWorker: () => Promise<void>;
+  readonly replaceApi: () => Promise<void>;
   /** Ends Meshlift's processes; the sandbox stays for the next file. */
   readonly stop: () => Promise<void>;
 }
@@ -58,11 +59,13 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       join(scratch, `worker-${++workers}.log`),
     );
   let worker = await startWorker();
-  const api = await startProcess(
-    'api',
-    { ...env.exports, KUBECONFIG: accounts.api, MESHLIFT_LISTEN: new URL(env.meshliftApi).host, ...options.apiEnv },
-    join(scratch, 'api.log'),
-  );
+  let apis = 0;
+  const startApi = async (): Promise<MeshliftProcess> => {
+    const listen = { MESHLIFT_LISTEN: new URL(env.meshliftApi).host };
+    const variables = { ...env.exports, KUBECONFIG: accounts.api, ...listen, ...options.apiEnv };
+    return await startProcess('api', variables, join(scratch, `api-${++apis}.log`));
+  };
+  let api = await startApi();
   return {
     env,
     accounts,
@@ -78,6 +81,10 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     replaceWorker: async () => {
       await worker.stop('SIGKILL');
       worker = await startWorker();
+    },
+    replaceApi: async () => {
+      await api.stop('SIGKILL');
+      api = await startApi();
     },
     stop: async () => {
       await api.stop();

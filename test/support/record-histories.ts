@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { onboardRequest, powerOff, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { move, planMove, withTarget } from './moved.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { onMachine } from './sandbox.ts';
 
@@ -17,14 +18,17 @@ mkdirSync(folder, { recursive: true });
 const platform: Platform = await startPlatform();
 const { api, env } = platform;
 try {
-  const [member, killed, stopped, broken] = await Promise.all(
-    ['member', 'killed', 'stopped', 'broken'].map(async (name) => await platform.machine(`history-${name}`, 'shop')),
+  const [member, killed, stopped, broken, mover] = await Promise.all(
+    ['member', 'killed', 'stopped', 'broken', 'mover'].map(
+      async (name) => await platform.machine(`history-${name}`, 'shop'),
+    ),
   );
-  if (!member || !killed || !stopped || !broken) throw new Error('a machine is missing');
+  if (!member || !killed || !stopped || !broken || !mover) throw new Error('a machine is missing');
   await Promise.all([recordUnreachable(), recordMember(member), recordRolledBack(broken)]);
   await recordCancelled(stopped);
   await recordKilled(killed);
   await recordLeaving(member);
+  await recordMigration(mover);
 } finally {
   await platform.stop();
 }
@@ -102,6 +106,20 @@ async function recordLeaving(machine: SandboxMachine): Promise<void> {
   await finish('offboard-untouched', (await api.offboard('shop', machine.name)).id);
   const forced = await api.call<Operation>('DELETE', `/v1/machines/shop/${machine.name}?force=true`);
   await finish('offboard-forced', forced.body.id);
+}
+
+async function recordMigration(machine: SandboxMachine): Promise<void> {
+  const { phase, message } = await api.finished((await api.onboard(requestFor(machine))).id);
+  if (phase !== 'Succeeded') throw new Error(`${machine.name} was not onboarded: ${message ?? phase}`);
+  await withTarget(machine, async (body) => {
+    await planMove(api, body);
+    const plans = JSON.parse(
+      await platform.temporal('workflow', 'list', '--query', "WorkflowType='planMigration'"),
+    ) as { readonly execution: { readonly workflowId: string } }[];
+    await record('plan-migration', plans[0]?.execution.workflowId ?? '');
+    await finish('migrate-rolled-back', (await move(api, body, 'rollback')).id);
+    await finish('migrate', (await move(api, body, 'finalize')).id);
+  });
 }
 
 async function reaches(id: string, step: string): Promise<void> {

@@ -3,7 +3,8 @@ import type { OffboardRequest, OnboardRequest, Operate, OperateRequest, Operatio
 import { isMember } from './machine-state.ts';
 import type { MachineState, QueuedOperation } from './machine-state.ts';
 
-type Refusal = 'MachineExists' | 'MachineNotFound' | 'MachineNotInMesh' | 'IdempotencyKeyReused' | 'MachineBusy';
+type Refusal =
+  'MachineExists' | 'MachineNotFound' | 'MachineNotInMesh' | 'IdempotencyKeyReused' | 'MachineBusy' | 'MachineClaimed';
 
 export type Admission =
   | { readonly kind: 'Enqueue'; readonly operation: QueuedOperation }
@@ -55,8 +56,35 @@ export function admitOffboard(
   if (last === undefined && !state.isPresent) {
     return refuse('MachineNotFound', `Machine ${machine} is not in the mesh; there is nothing to offboard`);
   }
-  const { operationId, bodyDigest, force } = request;
-  return enqueue(state, machine, { verb: 'offboard', operationId, bodyDigest, ...(force === true ? { force } : {}) });
+  const { operationId, bodyDigest, force, migration } = request;
+  const claim =
+    state.claimedBy === undefined || state.claimedBy === migration ? undefined : refuseClaimed(state, machine);
+  if (claim !== undefined) return claim;
+  return enqueue(state, machine, {
+    ...{ verb: 'offboard', operationId, bodyDigest },
+    ...(force === true ? { force } : {}),
+    ...(migration === undefined ? {} : { migration }),
+  });
+}
+
+/** A migration may claim a machine that is in the mesh and that no other one has. */
+export function admitClaim(
+  state: MachineState,
+  by: string,
+  machine: string,
+): Extract<Admission, { kind: 'Refuse' }> | undefined {
+  if (state.claimedBy !== undefined && state.claimedBy !== by) return refuseClaimed(state, machine);
+  if (isMember(state)) return undefined;
+  return {
+    kind: 'Refuse',
+    type: 'MachineNotInMesh',
+    message: `Machine ${machine} is ${state.phase}, not in the mesh; onboard it first`,
+  };
+}
+
+function refuseClaimed({ claimedBy = '' }: MachineState, machine: string): Extract<Admission, { kind: 'Refuse' }> {
+  const message = `Machine ${machine} belongs to operation ${claimedBy}; wait for its end, or roll it back: POST /v1/operations/${claimedBy}/rollback`;
+  return { kind: 'Refuse', type: 'MachineClaimed', message };
 }
 
 /** A verb on a member, or on a machine that is about to be one; an equal request in flight is answered with its operation. */

@@ -10,7 +10,7 @@ export type QueuedOperation = {
   readonly bodyDigest: string;
 } & (
   | { readonly verb: 'onboard'; readonly body: OnboardMachine }
-  | { readonly verb: 'offboard'; readonly force?: boolean }
+  | { readonly verb: 'offboard'; readonly force?: boolean; readonly migration?: string }
   | Operate
 );
 
@@ -36,6 +36,8 @@ export interface MachineState {
   readonly enforcement: Enforcement;
   /** Out of load balancing by a drain, or because a way back found no evidence. */
   readonly isDrained: boolean;
+  /** The migration that moves its workload: nothing else may take it out of the mesh meanwhile. */
+  readonly claimedBy?: string;
   /** The last fence used on the machine; absent until an operation has read the machine's journal. */
   readonly fence?: number;
   readonly conditions: readonly Condition[];
@@ -84,6 +86,7 @@ export function toMachine(namespace: string, name: string, state: MachineState):
     identity: state.identity,
     host,
     version: state.version,
+    ...(state.claimedBy === undefined ? {} : { claimedBy: state.claimedBy }),
     lastOperations: [...unfinished(state), ...state.lastOperations],
   };
 }
@@ -91,6 +94,12 @@ export function toMachine(namespace: string, name: string, state: MachineState):
 /** In the mesh, whether or not it takes traffic now. */
 export function isMember({ phase }: Pick<MachineState, 'phase'>): boolean {
   return phase === 'InMesh' || phase === 'Drained';
+}
+
+/** Without the claim of this operation; another one's stays. */
+export function releaseClaim(state: MachineState, by: string): MachineState {
+  const { claimedBy, ...released } = state;
+  return claimedBy === by ? released : state;
 }
 
 export function memberState({ enforcement, isDrained }: MachineState): MemberState {

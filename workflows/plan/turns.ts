@@ -79,7 +79,7 @@ export function applyOutcome(state: MachineState, outcome: OperationOutcome, end
     isPresent,
     isDrained,
     enforcement: isPresent ? (outcome.enforcement ?? state.enforcement) : newMachine.enforcement,
-    phase: phaseAfter({ ...state, isPresent, isDrained }, outcome, before),
+    phase: phaseAfter({ ...state, isPresent, isDrained }, outcome, current, before),
     ...(rest.desired
       ? { desired: { ...rest.desired, host: pinHostKey(rest.desired.host, outcome.pinnedHostKey) } }
       : {}),
@@ -111,14 +111,18 @@ function isPresentAfter(state: MachineState, { operation, leftBehind }: Operatio
 function phaseAfter(
   state: MachineState,
   { operation: { verb, phase }, leftBehind }: OperationOutcome,
+  asked: QueuedOperation,
   before: MachineState['phase'] | undefined,
 ): MachineState['phase'] {
   const memberPhase = state.isDrained ? 'Drained' : 'InMesh';
   if (verb === 'offboard') {
     // An offboarding that touched nothing, or was undone, leaves the machine what it was.
-    return phase === 'Succeeded' ? 'Offboarded' : leftBehind ? 'Failed' : (before ?? 'Failed');
+    if (phase === 'Succeeded') return isMigration(asked) ? 'Migrated' : 'Offboarded';
+    return leftBehind ? 'Failed' : (before ?? 'Failed');
   }
   // What fails on a member leaves it the member it was.
   if (verb !== 'onboard') return isMember(state) ? memberPhase : state.phase;
   return phase === 'Succeeded' || (state.isPresent && isMember(state)) ? memberPhase : 'Failed';
 }
+
+const isMigration = (asked: QueuedOperation): boolean => asked.verb === 'offboard' && asked.migration !== undefined;

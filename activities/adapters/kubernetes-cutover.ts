@@ -1,0 +1,346 @@
+/** What a migration reads of a Service, its machines and its pods, through the Kubernetes API. */
+import {
+  type KubeConfig,
+  type KubernetesObject as ClientObject,
+  PatchStrategy,
+  type V1Container,
+  type V1ContainerStateWaiting,
+  type V1Deployment,
+  type V1Pod,
+  type V1PodTemplateSpec,
+  V1ScaleSpec,
+} from '@kubernetes/client-node';
+
+import { failure } from '../failures.ts';
+import type { KubernetesObject, ObjectRef } from '../ports/cluster-port.ts';
+import type {
+  CutoverFacts,
+  CutoverPort,
+  CutoverQuery,
+  FoundDeployment,
+  FoundEntry,
+  FoundPod,
+  FoundRoute,
+  GatewayRoute,
+  OwnedObject,
+  PodsQuery,
+  RouteDestination,
+} from '../ports/cutover-port.ts';
+import { migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
+import { managedByLabel, manager } from '../render/names.ts';
+import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
+import { registeredGroupAnnotation } from './workload-entries.ts';
+
+const networking = 'networking.istio.io/v1';
+/** Where Envoy serves its metrics to scrapers; never captured. */
+const metricsPort = 15090;
+
+interface RawEntry {
+  readonly metadata?: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: { readonly address?: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly status?: { readonly conditions?: readonly { readonly type?: string; readonly status?: string }[] };
+}
+
+interface RawObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    name: string;
+    namespace: string;
+    resourceVersion?: string;
+    managedFields?: { manager?: string; time?: Date }[];
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  readonly spec?: object;
+}
+
+interface RawVirtualService {
+  readonly http?: readonly { readonly name?: string; readonly route?: readonly RouteDestination[] }[];
+}
+
+interface RawRoute {
+  readonly kind?: string;
+  readonly metadata?: {
+    readonly name?: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: unknown;
+}
+
+export class KubernetesCutover implements CutoverPort {
+  readonly #client: KubernetesClient;
+
+  constructor(kubeConfig: KubeConfig) {
+    this.#client = kubernetesClient(kubeConfig);
+  }
+
+  async readFacts(query: CutoverQuery): Promise<CutoverFacts> {
+    const { namespace, service, deployment, workloadGroup } = query;
+    return await asClusterFailure(`Facts for migration ${namespace}/${query.migration}`, async () => {
+      const [services, foundDeployment, group, entries, routes, quotas] = await Promise.all([
+        this.#client.core.listNamespacedService({ namespace }),
+        found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment })),
+        this.#read('WorkloadGroup', namespace, workloadGroup),
+        this.#client.objects.list<RawEntry & ClientObject>(networking, 'WorkloadEntry', namespace),
+        this.#routesOf(namespace, service),
+        this.#client.core.listNamespacedResourceQuota({ namespace }),
+      ]);
+      const objects = await this.#ownObjects(query);
+      const room = quotas.items.flatMap(({ status }) => {
+        const [hard, used] = [status?.hard?.['pods'], status?.used?.['pods']];
+        return hard === undefined ? [] : [Number(hard) - Number(used ?? 0)];
+      });
+      const spec = services.items.find(({ metadata }) => metadata?.name === service)?.spec;
+      return {
+        host: `${service}.${namespace}.svc.cluster.local`,
+        ...(spec === undefined
+          ? {}
+          : {
+              service: {
+                selector: spec.selector ?? {},
+                isHeadless: spec.clusterIP === 'None',
+                ports: (spec.ports ?? []).map(({ name, port, targetPort, appProtocol }) => ({
+                  port,
+                  ...(name === undefined ? {} : { name }),
+                  ...(targetPort === undefined ? {} : { targetPort: targetPort }),
+                  ...(appProtocol === undefined ? {} : { appProtocol }),
+                })),
+              },
+            }),
+        otherServices: services.items.flatMap(({ metadata, spec: other }) =>
+          other?.selector === undefined || metadata?.name === service
+            ? []
+            : [{ name: metadata?.name ?? '', selector: other.selector }],
+        ),
+        ...(group === undefined
+          ? {}
+          : {
+              group: {
+                isOurs: group.metadata.labels?.[managedByLabel] === manager,
+                annotations: group.metadata.annotations ?? {},
+                spec: group.spec ?? {},
+              },
+            }),
+        entries: entries.items
+          .filter(({ metadata }) => metadata?.annotations?.[registeredGroupAnnotation] === workloadGroup)
+          .map(entryOf),
+        ...(foundDeployment === undefined
+          ? {}
+          : { deployment: deploymentOf(foundDeployment, await this.#isInjected(namespace, foundDeployment)) }),
+        routes,
+        gatewayRoutes: await this.#gatewayRoutes(query),
+        objects,
+        ...(room.length === 0 ? {} : { quotaPods: Math.min(...room) }),
+      };
+    });
+  }
+
+  async scale(namespace: string, name: string, replicas: number): Promise<number> {
+    return await asClusterFailure(`Scale of Deployment ${namespace}/${name}`, async () => {
+      const scale = await this.#client.apps.readNamespacedDeploymentScale({ namespace, name });
+      const before = scale.spec?.replicas ?? 0;
+      if (before !== replicas) {
+        const body = Object.assign(scale, { spec: Object.assign(scale.spec ?? new V1ScaleSpec(), { replicas }) });
+        await this.#client.apps.replaceNamespacedDeploymentScale({ namespace, name, body });
+      }
+      return before;
+    });
+  }
+
+  async readOwned({ kind, namespace, name }: ObjectRef): Promise<OwnedObject | undefined> {
+    return await asClusterFailure(`${kind} ${namespace}/${name}`, async () => {
+      const object = await this.#read(kind, namespace, name);
+      if (object === undefined) return undefined;
+      const [last] = [...(object.metadata.managedFields ?? [])].sort((a, b) => timeOf(b) - timeOf(a));
+      return {
+        ...(object.spec === undefined ? {} : { spec: object.spec }),
+        ...(last?.manager === undefined ? {} : { lastEditor: last.manager }),
+      };
+    });
+  }
+
+  async editRoute(
+    { namespace, virtualService, route, destinations }: GatewayRoute,
+    push: string | null,
+  ): Promise<void> {
+    const place = `VirtualService ${namespace}/${virtualService}`;
+    await asClusterFailure(`Route ${route} of ${place}`, async () => {
+      const object = await this.#read('VirtualService', namespace, virtualService);
+      const http = (object?.spec as RawVirtualService | undefined)?.http ?? [];
+      if (object === undefined || !http.some(({ name }) => name === route)) {
+        throw failure('RouteMissing', `${place} has no route ${route} any more; put it back, or roll back`);
+      }
+      // With the resourceVersion that was read: a write in between is a conflict, which is tried again.
+      const { resourceVersion = '' } = object.metadata;
+      const annotations = { [pushAnnotation]: push } as Record<string, string>;
+      const change = {
+        ...{ apiVersion: networking, kind: 'VirtualService' },
+        metadata: { namespace, name: virtualService, resourceVersion, annotations },
+        spec: { http: http.map((one) => (one.name === route ? { ...one, route: destinations } : one)) },
+      };
+      await this.#client.objects.patch(change, undefined, undefined, manager, undefined, PatchStrategy.MergePatch);
+    });
+  }
+
+  async listPods({ namespace, labels }: PodsQuery): Promise<readonly FoundPod[]> {
+    const labelSelector = Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(',');
+    const { items } = await asClusterFailure(`Pods of ${namespace} with ${labelSelector}`, () =>
+      this.#client.core.listNamespacedPod({ namespace, labelSelector }),
+    );
+    return items.filter(({ status }) => !['Succeeded', 'Failed'].includes(status?.phase ?? '')).map(podOf);
+  }
+
+  async readProxyMetrics(namespace: string, pod: string): Promise<string> {
+    return await asClusterFailure(`Metrics of the proxy of pod ${namespace}/${pod}`, async () => {
+      const text: unknown = await found(
+        this.#client.core.connectGetNamespacedPodProxyWithPath({
+          namespace,
+          name: `${pod}:${metricsPort}`,
+          path: 'stats/prometheus',
+        }),
+      );
+      if (typeof text === 'string') return text;
+      throw failure('EvidenceUnavailable', `Pod ${namespace}/${pod} is gone, or its proxy tells no metrics`);
+    });
+  }
+
+  async #read(kind: string, namespace: string, name: string): Promise<RawObject | undefined> {
+    return await found(
+      this.#client.objects.read<RawObject>({ apiVersion: networking, kind, metadata: { name, namespace } }),
+    );
+  }
+
+  async #ownObjects({ namespace, migration }: CutoverQuery): Promise<readonly KubernetesObject[]> {
+    const kinds = ['DestinationRule', 'VirtualService'];
+    const objects = await Promise.all(kinds.map((kind) => this.#read(kind, namespace, routesName(migration))));
+    return objects.flatMap((object) => (object?.metadata.labels?.[migrationLabel] === migration ? [object] : []));
+  }
+
+  async #gatewayRoutes({ gatewayRoutes = [] }: CutoverQuery): Promise<readonly GatewayRoute[]> {
+    const found = await Promise.all(
+      gatewayRoutes.map(async (asked) => {
+        const object = await this.#read('VirtualService', asked.namespace, asked.virtualService);
+        const http = (object?.spec as RawVirtualService | undefined)?.http ?? [];
+        const destinations = http.find(({ name }) => name === asked.route)?.route;
+        return destinations === undefined ? [] : [{ ...asked, destinations }];
+      }),
+    );
+    return found.flat();
+  }
+
+  /** In every namespace: a client's own rules go before those of the Service. */
+  async #routesOf(namespace: string, service: string): Promise<readonly FoundRoute[]> {
+    const names = [service, `${service}.${namespace}`, `${service}.${namespace}.svc`].concat(
+      `${service}.${namespace}.svc.cluster.local`,
+    );
+    const list = async (
+      plural: string,
+      kind: string,
+      group = 'networking.istio.io',
+    ): Promise<readonly FoundRoute[]> => {
+      const answer = (await found(this.#client.custom.listClusterCustomObject({ group, version: 'v1', plural }))) as
+        { readonly items?: readonly RawRoute[] } | undefined;
+      return (answer?.items ?? [])
+        .filter(({ metadata, spec }) => namesService(spec, metadata?.namespace === namespace ? names : names.slice(1)))
+        .map(({ metadata }) => routeOf(`${group}/v1`, kind, metadata));
+    };
+    const [services, rules, http] = await Promise.all([
+      list('virtualservices', 'VirtualService'),
+      list('destinationrules', 'DestinationRule'),
+      list('httproutes', 'HTTPRoute', 'gateway.networking.k8s.io'),
+    ]);
+    return [...services, ...rules, ...http];
+  }
+
+  async #isInjected(namespace: string, { spec }: V1Deployment): Promise<boolean> {
+    const asked = spec?.template.metadata?.labels?.['sidecar.istio.io/inject'];
+    if (asked !== undefined) return asked === 'true';
+    const { metadata } = await this.#client.core.readNamespace({ name: namespace });
+    return metadata?.labels?.['istio.io/rev'] !== undefined || metadata?.labels?.['istio-injection'] === 'enabled';
+  }
+}
+
+const timeOf = ({ time }: { readonly time?: Date }): number => time?.getTime() ?? 0;
+
+function routeOf(apiVersion: string, kind: string, metadata: RawRoute['metadata']): FoundRoute {
+  const ref: ObjectRef = { apiVersion, kind, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
+  const migration = metadata?.labels?.[migrationLabel];
+  return { ref, ...(migration === undefined ? {} : { migration }) };
+}
+
+/** A host anywhere in the object: as the one it is for, or as a destination. */
+function namesService(value: unknown, names: readonly string[]): boolean {
+  if (typeof value === 'string') return names.includes(value);
+  if (Array.isArray(value)) return value.some((one) => namesService(one, names));
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(
+    ([key, inner]) =>
+      (typeof inner === 'object' || ['host', 'hosts', 'name'].includes(key)) && namesService(inner, names),
+  );
+}
+
+function entryOf({ metadata, spec, status }: RawEntry): FoundEntry {
+  const health = status?.conditions?.find(({ type }) => type === 'Healthy')?.status;
+  return {
+    name: metadata?.name ?? '',
+    address: spec?.address ?? '',
+    labels: { ...spec?.labels, ...metadata?.labels },
+    ...(health === undefined ? {} : { isHealthy: health === 'True' }),
+  };
+}
+
+/** Labels and annotations by which the field's tools mark what they own. */
+const gitOpsMarks: readonly (readonly [RegExp, string])[] = [
+  [/^argocd\.argoproj\.io\//, 'Argo CD'],
+  [/^(kustomize|helm)\.toolkit\.fluxcd\.io\//, 'Flux'],
+  [/^meta\.helm\.sh\//, 'Helm'],
+];
+
+function deploymentOf({ metadata, spec, status }: V1Deployment, isInjected: boolean): FoundDeployment {
+  const keys = [...Object.keys(metadata?.labels ?? {}), ...Object.keys(metadata?.annotations ?? {})];
+  const template: V1PodTemplateSpec | undefined = spec?.template;
+  return {
+    replicas: spec?.replicas ?? 1,
+    readyReplicas: status?.readyReplicas ?? 0,
+    gitOps: gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool),
+    labels: template?.metadata?.labels ?? {},
+    isInjected,
+    serviceAccount: template?.spec?.serviceAccountName ?? 'default',
+    containers: (template?.spec?.containers ?? []).map(containerOf),
+  };
+}
+
+const containerOf = ({ name, image = '', ports = [], readinessProbe }: V1Container) => ({
+  name,
+  image,
+  ports: ports.map((port) => ({ ...(port.name === undefined ? {} : { name: port.name }), port: port.containerPort })),
+  hasReadinessProbe: readinessProbe !== undefined,
+});
+
+function podOf({ metadata, status }: V1Pod): FoundPod {
+  const states = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const unschedulable = status?.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
+  return {
+    name: metadata?.name ?? '',
+    ...(status?.podIP === undefined ? {} : { address: status.podIP }),
+    isReady: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
+    isEnding: metadata?.deletionTimestamp !== undefined,
+    waiting: [
+      ...(unschedulable === undefined ? [] : [`${unschedulable.reason ?? ''}: ${unschedulable.message ?? ''}`]),
+      ...states.flatMap(({ name, state }) => waitsFor(name, state?.waiting)),
+    ],
+  };
+}
+
+function waitsFor(container: string, waiting: V1ContainerStateWaiting | undefined): readonly string[] {
+  if (waiting?.reason === undefined || waiting.reason === 'PodInitializing') return [];
+  return [`${container}: ${waiting.reason}${waiting.message === undefined ? '' : ` (${waiting.message})`}`];
+}

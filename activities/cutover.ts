@@ -1,0 +1,371 @@
+/** Activities of a migration. Checks are single looks that throw while the evidence is missing: Temporal's retry is the wait. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+
+import { Context } from '@temporalio/activity';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowNotFoundError } from '@temporalio/common';
+
+import { ulid } from 'ulid';
+
+import type { Host, Machine } from '../api/schemas/machine.ts';
+import type { Operation } from '../api/schemas/operation.ts';
+import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
+import type { Counters } from '../workflows/plan/cutover-analysis.ts';
+import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
+import { admitHost } from './admit-host.ts';
+import { failure } from './failures.ts';
+import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './ports/cluster-port.ts';
+import type { CutoverFacts, CutoverPort, CutoverQuery, PodsQuery } from './ports/cutover-port.ts';
+import type { HostPort } from './ports/host-port.ts';
+import type { MeshPort, PushType } from './ports/mesh-port.ts';
+import {
+  type CutoverTarget,
+  podsSubset,
+  pushAnnotation,
+  renderGatewayRoute,
+  renderRoutes,
+  renderSubsets,
+  targetHeader,
+} from './render/cutover-routes.ts';
+import { inboundCounters } from './render/proxy-counters.ts';
+
+interface OnHost {
+  readonly namespace: string;
+  readonly name: string;
+  readonly host: Host;
+}
+
+export interface SmokeInput extends OnHost {
+  /** Fully qualified name of the Service. */
+  readonly service: string;
+  readonly port: number;
+  readonly path: string;
+  readonly requests: number;
+}
+
+/** What stands otherwise than a migration has written it. */
+export type Deviation =
+  /** Kind, namespace and name of an object, and the field manager that wrote it last. */
+  | { readonly kind: 'RouteEdited'; readonly object: string; readonly by: string }
+  /** Pods take traffic, and none of them is ready. */
+  | { readonly kind: 'PodsLost'; readonly message: string };
+
+export interface FollowInput {
+  readonly target: CutoverTarget;
+  /** Percent of the traffic to pods. */
+  readonly weight: number;
+}
+
+export interface ReadyPods {
+  readonly addresses: readonly string[];
+}
+
+export interface CutoverActivityPorts {
+  readonly cluster: ClusterPort;
+  readonly cutover: CutoverPort;
+  readonly mesh: MeshPort;
+  readonly host: HostPort;
+  readonly hostCidrs?: readonly string[];
+}
+
+export function cutoverActivities(ports: CutoverActivityPorts) {
+  const { cluster, cutover, mesh } = ports;
+
+  return {
+    readCutoverFacts: (query: CutoverQuery): Promise<CutoverFacts> => cutover.readFacts(query),
+
+    /** What a migration would own, at its guard. */
+    renderCutover: ({ target }: { target: CutoverTarget }): Promise<readonly KubernetesObject[]> =>
+      Promise.resolve([renderSubsets(target, 0, ''), renderRoutes(target, 0, '')]),
+
+    /** Subsets of the Service: endpoints of machines, and of pods. `push` makes istiod push, whatever else changed. */
+    applySubsets: async (input: {
+      target: CutoverTarget;
+      weight: number;
+      push: string;
+    }): Promise<readonly AppliedObject[]> =>
+      await cluster.apply([renderSubsets(input.target, input.weight, input.push)]),
+
+    /** `weight` percent to pods, at every client that follows the mesh's routes. */
+    applyRoutes: async (input: {
+      target: CutoverTarget;
+      weight: number;
+      push: string;
+    }): Promise<readonly AppliedObject[]> => {
+      const { target, weight, push } = input;
+      const applied = await cluster.apply([renderRoutes(target, weight, push)]);
+      for (const route of target.gatewayRoutes)
+        await cutover.editRoute(renderGatewayRoute(route, target, weight), push);
+      return applied;
+    },
+
+    /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after ten minutes without. */
+    async followCutover({ target, weight }: FollowInput): Promise<Deviation | undefined> {
+      const { cancellationSignal } = Context.current();
+      const until = Date.now() + FOLLOW_MS;
+      const wanted = [renderSubsets(target, weight, ''), renderRoutes(target, weight, '')];
+      while (Date.now() < until) {
+        for (const object of wanted) {
+          const found = await cutover.readOwned(refOf(object));
+          if (isDeepStrictEqual(found?.spec, object.spec)) continue;
+          const by = found?.lastEditor ?? 'somebody who removed it';
+          return { kind: 'RouteEdited', object: describe(object), by };
+        }
+        const pods =
+          weight === 0 ? [] : await cutover.listPods({ namespace: target.namespace, labels: target.podSelector });
+        if (weight > 0 && !pods.some(({ isReady }) => isReady)) {
+          return {
+            kind: 'PodsLost',
+            message: `No pod that serves ${target.host} is ready any more (${pods.length} run)`,
+          };
+        }
+        await delay(FOLLOW_EVERY_MS, undefined, { signal: cancellationSignal });
+      }
+      return undefined;
+    },
+
+    /** The gateways' routes as they were before the migration. */
+    restoreGatewayRoutes: async ({ target }: { target: CutoverTarget }): Promise<void> => {
+      for (const route of target.gatewayRoutes) await cutover.editRoute(route, null);
+    },
+
+    /** Throws `RouteNotHeld` until every istiod holds the object as it was last written (`null`: holds none). */
+    async verifyHeld({
+      refs,
+      push,
+    }: {
+      refs: readonly ObjectRef[];
+      push: string | null;
+    }): Promise<readonly SeenDraining[]> {
+      const looks = (await Promise.all(refs.map(async (ref) => await mesh.readHeld(ref)))).flat();
+      const late = looks.filter(({ annotations }) =>
+        push === null ? annotations !== undefined : annotations?.[pushAnnotation] !== push,
+      );
+      if (late.length === 0) return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+      const pods = late.map(({ istiodPod }) => istiodPod).join(', ');
+      const what = refs.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`).join(', ');
+      throw failure(
+        'RouteNotHeld',
+        push === null
+          ? `${pods} still holds ${what}, which was removed; see its log`
+          : `${pods} does not hold ${what} as it was written; see its log, and whether somebody else writes it`,
+      );
+    },
+
+    /**
+     * Throws `RouteUnacknowledged` until every proxy of the mesh is connected and each client of the host has acknowledged pushes of
+     * these types that are later than what was seen, `EvidenceUnavailable` while an istiod pushes nothing.
+     */
+    async verifyPushed(input: {
+      host: string;
+      types: readonly PushType[];
+      seen: readonly SeenDraining[];
+    }): Promise<void> {
+      const { host, types, seen } = input;
+      const expected = await mesh.listExpectedProxies();
+      for (const type of types) {
+        const looks = await mesh.readWatchers([host], type);
+        const [silent] = silentIstiods({ looks, seen });
+        if (silent !== undefined) {
+          throw failure(
+            'EvidenceUnavailable',
+            `istiod ${silent.istiodPod} (version ${silent.version}) has pushed no ${type} since ${host} was routed anew; see its log`,
+          );
+        }
+        const unproven = unprovenClients({ machine: '', expected, looks, seen });
+        if (unproven.length === 0) continue;
+        const named = unproven.slice(0, NAMED).map(({ proxy, why }) => `${proxy} ${why}`);
+        const more = unproven.length > NAMED ? ` and ${unproven.length - NAMED} more` : '';
+        throw failure(
+          'RouteUnacknowledged',
+          `Not every client of ${host} has taken its new ${type}: ${named.join('; ')}${more}; see istioctl proxy-status`,
+        );
+      }
+    },
+
+    /** Throws `GuardIncomplete` while a proxy may send to the Service without asking for one of its sides. */
+    async verifyGuarded({ host, ports: numbers }: { host: string; ports: readonly number[] }): Promise<void> {
+      const unguarded = await mesh.readUnguarded(host, numbers);
+      if (unguarded.length === 0) return;
+      const named = unguarded.slice(0, NAMED).map(({ proxy, by }) => `${proxy} (${by})`);
+      throw failure(
+        'GuardIncomplete',
+        `Proxies would spread requests to ${host} over machines and pods alike: ${named.join(', ')}; let their routes name a subset, or remove them for the time of the migration`,
+      );
+    },
+
+    scaleDeployment: async (input: { namespace: string; deployment: string; replicas: number }): Promise<number> =>
+      await cutover.scale(input.namespace, input.deployment, input.replicas),
+
+    /** Throws `PodsNotReady` until so many pods are ready, each with a proxy that has accepted its configuration. */
+    async verifyPodsReady(input: PodsQuery & { replicas: number }): Promise<ReadyPods> {
+      const pods = (await cutover.listPods(input)).filter(({ isEnding }) => !isEnding);
+      const ready = pods.filter(({ isReady }) => isReady);
+      const place = `of namespace ${input.namespace}`;
+      if (ready.length < input.replicas) {
+        const why = [...new Set(pods.flatMap(({ name, waiting }) => waiting.map((one) => `${name}: ${one}`)))];
+        throw failure(
+          'PodsNotReady',
+          `${ready.length} of ${input.replicas} pods ${place} are ready${why.length === 0 ? '' : ` (${why.slice(0, NAMED).join('; ')})`}; see kubectl describe pod`,
+        );
+      }
+      for (const { name } of ready) {
+        const [proxy] = await mesh.readProxy({ namespace: input.namespace, name });
+        if (proxy === undefined || proxy.unacknowledged.length > 0 || proxy.rejected.length > 0) {
+          const why =
+            proxy === undefined ? 'is connected to no istiod' : (proxy.rejected[0] ?? 'has not taken everything');
+          throw failure('PodsNotReady', `The proxy of pod ${name} ${place} ${why}; see istioctl proxy-status`);
+        }
+      }
+      return { addresses: ready.flatMap(({ address }) => address ?? []) };
+    },
+
+    /** Throws `EndpointNotGivenOut` until every istiod gives these addresses to clients of the host. */
+    async verifyOffered(input: { host: string; addresses: readonly string[] }): Promise<readonly SeenDraining[]> {
+      const looks = await mesh.readOffered(input.host);
+      for (const { istiodPod, addresses } of looks) {
+        const missing = input.addresses.filter((address) => !addresses.includes(address));
+        if (missing.length === 0) continue;
+        throw failure(
+          'EndpointNotGivenOut',
+          `${istiodPod} does not give ${missing.join(', ')} to clients of ${input.host}; check that the pods are ready and that the Service selects them`,
+        );
+      }
+      return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+    },
+
+    /** Throws `PodsNotGone` while pods of the target run. */
+    async verifyPodsGone(input: PodsQuery): Promise<void> {
+      const pods = await cutover.listPods(input);
+      if (pods.length === 0) return;
+      throw failure(
+        'PodsNotGone',
+        `${pods.length} pods of namespace ${input.namespace} still end: ${pods.map(({ name }) => name).join(', ')}`,
+      );
+    },
+
+    /** What the proxies of the pods that are there now have counted of requests to them. */
+    async readPodCounters(query: PodsQuery): Promise<Counters> {
+      const pods = (await cutover.listPods(query)).filter(({ isReady }) => isReady);
+      const read = pods.map(
+        async ({ name }) => [name, inboundCounters(await cutover.readProxyMetrics(query.namespace, name))] as const,
+      );
+      return Object.fromEntries(await Promise.all(read));
+    },
+
+    /** What a machine's proxy has counted of requests to it. */
+    async readMachineCounters(input: OnHost): Promise<Counters> {
+      const host = await admitHost(ports, input);
+      const text = await ports.host.readProxyMetrics(host, Context.current().cancellationSignal);
+      return { [input.name]: inboundCounters(text) };
+    },
+
+    /** Throws `SmokeFailed` unless every request from this machine that only pods get is answered below 500. */
+    async smokeTest(input: SmokeInput): Promise<void> {
+      const host = await admitHost(ports, input);
+      const { service, port, path, requests } = input;
+      const call = { host: service, port, path, headers: { [targetHeader]: podsSubset } };
+      for (let sent = 1; sent <= requests; sent++) {
+        const { status } = await ports.host.callFrom(host, call, Context.current().cancellationSignal);
+        if (status < 400) continue;
+        throw failure(
+          'SmokeFailed',
+          `Pods answered ${status} to GET ${path} of ${service}:${port} (request ${sent} of ${requests}, from ${input.namespace}/${input.name}); see their logs, or name another path with smoke`,
+        );
+      }
+    },
+
+    /** Throws `NotSilent` where a request reached the machine within the last second. */
+    async verifySilent(input: OnHost & { service: string }): Promise<void> {
+      const host = await admitHost(ports, input);
+      const { came, active, senders } = await ports.host.watchTraffic(host, Context.current().cancellationSignal);
+      if (came === 0 && active === 0) return;
+      const who = senders.length === 0 ? '' : ` from ${senders.slice(0, NAMED).join(', ')}`;
+      throw failure(
+        'NotSilent',
+        `Machine ${input.namespace}/${input.name} still serves${who}; move these callers to Service ${input.service}, or roll back`,
+      );
+    },
+
+    /** Keeps a machine for this operation. Failure type: `MachineClaimed`, where another one has it or it is not in the mesh. */
+    async claimMachine({ namespace, name, by }: { namespace: string; name: string; by: string }): Promise<void> {
+      const entity = Context.current().client.workflow.getHandle(`machine/${namespace}/${name}`);
+      try {
+        await entity.executeUpdate('claim', { args: [by] });
+      } catch (error) {
+        if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+        throw failure('MachineClaimed', error.cause?.message ?? error.message, error);
+      }
+    },
+
+    /** Asks the machine's entity to offboard, by an update that asks once however often it is sent. A machine that is gone has left. */
+    async retireMachine(input: {
+      namespace: string;
+      name: string;
+      updateId: string;
+      migration: string;
+    }): Promise<{ readonly operationId?: string }> {
+      const { namespace, name, updateId, migration } = input;
+      const entity = Context.current().client.workflow.getHandle(`machine/${namespace}/${name}`);
+      const operationId = `offboard-${namespace}-${name}-${ulid()}`;
+      const request: OffboardRequest = { operationId, bodyDigest: migration, migration };
+      const ask = () => entity.executeUpdate<Accepted, [OffboardRequest]>('offboard', { updateId, args: [request] });
+      return (await known(ask)) ?? {};
+    },
+
+    /** Throws `NotLeft` while the offboarding runs; fails for good where it did not succeed. */
+    async verifyLeft({ operationId }: { operationId: string }): Promise<void> {
+      const handle = Context.current().client.workflow.getHandle(operationId);
+      const described = await known(() => handle.describe());
+      if (described === undefined || described.status.name === 'RUNNING') {
+        throw failure(
+          'NotLeft',
+          `Operation ${operationId} has not ended; GET /v1/operations/${operationId} says how far it is`,
+        );
+      }
+      const operation = described.memo?.['operation'] as Operation | undefined;
+      if (operation?.phase === 'Succeeded') return;
+      throw failure(
+        'RetireFailed',
+        `Operation ${operationId} ended as ${operation?.phase ?? described.status.name}: ${operation?.message ?? ''}`,
+      );
+    },
+
+    /** The machines of a group that Meshlift looks after, with the hosts that they are on. */
+    async readGroupMachines(input: { namespace: string; workloadGroup: string }): Promise<readonly Machine[]> {
+      const names = await cluster.listGroupMachines(input.namespace, input.workloadGroup);
+      const machines = await Promise.all(names.map((name) => readMachine(input.namespace, name)));
+      return machines.flatMap((machine) => (machine === undefined ? [] : [machine]));
+    },
+  };
+}
+
+const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesObject): ObjectRef => ({
+  ...{ apiVersion, kind },
+  ...{ namespace, name },
+});
+const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string => `${kind} ${namespace}/${name}`;
+
+const FOLLOW_MS = 600_000;
+const FOLLOW_EVERY_MS = 3_000;
+
+/** So many are named in a message. */
+const NAMED = 10;
+
+async function readMachine(namespace: string, name: string): Promise<Machine | undefined> {
+  const entity = Context.current().client.workflow.getHandle(`machine/${namespace}/${name}`);
+  return await known(async () => {
+    const { status } = await entity.describe();
+    return status.name === 'RUNNING' ? await entity.query<Machine>('machine') : undefined;
+  });
+}
+
+async function known<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}

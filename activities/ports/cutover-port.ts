@@ -1,0 +1,120 @@
+/** What a migration reads of a Service, its machines and its pods, and the little it does to them. Plain data only. */
+import type { FoundService, FoundWorkloadGroup, KubernetesObject, ObjectRef } from './cluster-port.ts';
+
+export interface CutoverQuery {
+  readonly namespace: string;
+  readonly workloadGroup: string;
+  readonly service: string;
+  readonly deployment: string;
+  /** Whose objects are its own. */
+  readonly migration: string;
+  readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations'>[];
+}
+
+/** An endpoint on a machine: a WorkloadEntry of the group. */
+export interface FoundEntry {
+  readonly name: string;
+  readonly address: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Absent before the first report, or without a probe. */
+  readonly isHealthy?: boolean;
+}
+
+export interface FoundDeployment {
+  readonly replicas: number;
+  readonly readyReplicas: number;
+  /** Tools that own it, e.g. `Argo CD`; they would put back what a migration changes. */
+  readonly gitOps: readonly string[];
+  /** Of the pods. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isInjected: boolean;
+  readonly serviceAccount: string;
+  readonly containers: readonly {
+    readonly name: string;
+    readonly image: string;
+    readonly ports: readonly { readonly name?: string; readonly port: number }[];
+    readonly hasReadinessProbe: boolean;
+  }[];
+}
+
+/** Where an HTTP route sends a share of its requests, as the VirtualService says it. */
+export interface RouteDestination {
+  readonly destination: {
+    readonly host: string;
+    readonly subset?: string;
+    readonly port?: { readonly number: number };
+  };
+  readonly weight?: number;
+}
+
+/** A route of somebody's VirtualService that a migration may lead. */
+export interface GatewayRoute {
+  readonly namespace: string;
+  readonly virtualService: string;
+  readonly route: string;
+  /** Before the migration. */
+  readonly destinations: readonly RouteDestination[];
+}
+
+/** An object that says where traffic for the Service goes. */
+export interface FoundRoute {
+  readonly ref: ObjectRef;
+  /** The migration that made it; absent: others did. */
+  readonly migration?: string;
+}
+
+export interface CutoverFacts {
+  /** Fully qualified name of the Service. */
+  readonly host: string;
+  readonly service?: FoundService & { readonly isHeadless: boolean };
+  /** Every other Service of the namespace that selects something. */
+  readonly otherServices: readonly { readonly name: string; readonly selector: Readonly<Record<string, string>> }[];
+  readonly group?: FoundWorkloadGroup;
+  readonly entries: readonly FoundEntry[];
+  readonly deployment?: FoundDeployment;
+  /** VirtualServices, DestinationRules and HTTPRoutes that name the Service. */
+  readonly routes: readonly FoundRoute[];
+  /** Those that were asked for and are there. */
+  readonly gatewayRoutes: readonly GatewayRoute[];
+  /** Objects of this migration as they stand. */
+  readonly objects: readonly KubernetesObject[];
+  /** Room that ResourceQuotas leave for pods; absent where none is set. */
+  readonly quotaPods?: number;
+}
+
+export interface OwnedObject {
+  readonly spec?: unknown;
+  /** Field manager of the last write. */
+  readonly lastEditor?: string;
+}
+
+export interface FoundPod {
+  readonly name: string;
+  readonly address?: string;
+  readonly isReady: boolean;
+  readonly isEnding: boolean;
+  /** Why a container waits, e.g. `ImagePullBackOff: ...`. */
+  readonly waiting: readonly string[];
+}
+
+export interface PodsQuery {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Failure types: those of the ClusterPort, and `RouteMissing`. */
+export interface CutoverPort {
+  readFacts(query: CutoverQuery): Promise<CutoverFacts>;
+  /** An object as it stands, and who wrote it last; undefined where it is gone. */
+  readOwned(ref: ObjectRef): Promise<OwnedObject | undefined>;
+  /** Sets the replicas of a Deployment; returns how many it asked for before. */
+  scale(namespace: string, deployment: string, replicas: number): Promise<number>;
+  /**
+   * Sets the destinations of one named HTTP route of somebody's VirtualService, and leaves everything else as it is. `push` is the
+   * annotation that makes istiod push; null takes it away.
+   */
+  editRoute(route: GatewayRoute, push: string | null): Promise<void>;
+  listPods(query: PodsQuery): Promise<readonly FoundPod[]>;
+  /** The metrics of the pod's proxy, in Prometheus' text form, through the API server. */
+  readProxyMetrics(namespace: string, pod: string): Promise<string>;
+}

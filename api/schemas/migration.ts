@@ -1,0 +1,162 @@
+/** A migration: the traffic of one Service moves from the machines of a WorkloadGroup to pods, step by step. */
+import Type from 'typebox';
+
+import { closed, Condition, DnsLabel, DnsSubdomain, Timestamp } from './common.ts';
+import { OperationPhase } from './operation.ts';
+
+const duration = { pattern: '^[0-9]{1,6}(s|m|h)$', examples: ['30s', '10m', '2h'] };
+
+/** Percent of the traffic that goes to pods. */
+const Weight = Type.Integer({ minimum: 1, maximum: 100, description: 'Percent of the traffic to pods' });
+
+const CutoverStep = Type.Object(
+  {
+    weight: Weight,
+    hold: Type.Optional(
+      Type.String({ ...duration, description: 'How long the step stands before it is judged; default 1m' }),
+    ),
+  },
+  closed,
+);
+
+/** What a step must show: pods against machines in the same window, and against the limits. */
+export const Analysis = Type.Object(
+  {
+    minRequests: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'To pods, in the window; with fewer the step waits. Default 100' }),
+    ),
+    successRate: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1, description: 'The least share of answers below 500; default 0.99' }),
+    ),
+    maxSuccessDrop: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1, description: "How far it may be below the machines' share; default 0.01" }),
+    ),
+    maxLatencyMs: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: 'Of the mean answer; default: no limit' }),
+    ),
+    maxLatencyRatio: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: "Of the mean answer to the machines' mean; default 2" }),
+    ),
+    onInconclusive: Type.Optional(
+      Type.Union([Type.Literal('wait'), Type.Literal('pause'), Type.Literal('rollback')], {
+        description: 'What follows where too little was seen to judge by; default wait',
+      }),
+    ),
+  },
+  closed,
+);
+export type Analysis = Type.Static<typeof Analysis>;
+
+const Target = Type.Object(
+  {
+    deployment: DnsSubdomain,
+    replicas: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: 'Default: as many as the group has machines' }),
+    ),
+    readyWithin: Type.Optional(
+      Type.String({ ...duration, description: 'How long its pods may take until all are ready; default 5m' }),
+    ),
+  },
+  { ...closed, description: 'A Deployment of the namespace, scaled to 0 until the guard holds' },
+);
+
+/** Body of `POST /v1/migrations`. */
+export const CreateMigration = Type.Object(
+  {
+    name: DnsLabel,
+    namespace: DnsLabel,
+    workloadGroup: DnsSubdomain,
+    service: DnsLabel,
+    target: Target,
+    steps: Type.Array(CutoverStep, {
+      minItems: 1,
+      maxItems: 20,
+      description: 'Rising weights; the last one is 100, unless the run is to stay at a split',
+    }),
+    analysis: Type.Optional(Analysis),
+    approvals: Type.Optional(
+      Type.Array(Weight, { uniqueItems: true, description: 'Weights that wait for POST .../approve first' }),
+    ),
+    cutoverAt: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        description: 'When the first weight is written; everything is made ready before',
+      }),
+    ),
+    smoke: Type.Optional(
+      Type.Object(
+        {
+          path: Type.String({ pattern: '^/[!-~]*$', maxLength: 1024 }),
+          requests: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: 'Default 10' })),
+        },
+        { ...closed, description: "Requests that only pods get; default: the path of the group's HTTP probe" },
+      ),
+    ),
+    ownGatewayRoutes: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { namespace: Type.Optional(DnsLabel), virtualService: DnsSubdomain, route: Type.String({ maxLength: 253 }) },
+          closed,
+        ),
+        {
+          maxItems: 20,
+          description:
+            'HTTP routes of gateways, by name, that lead to the Service: they follow the weights, and are put back as they were',
+        },
+      ),
+    ),
+    soak: Type.Optional(Type.String({ ...duration, description: 'At 100%, machines warm; default 10m' })),
+    silence: Type.Optional(
+      Type.String({ ...duration, description: 'How long no request may reach a machine before it leaves; default 1m' }),
+    ),
+  },
+  { ...closed, $id: 'CreateMigration' },
+);
+export type CreateMigration = Type.Static<typeof CreateMigration>;
+
+/** Who asked for it and why, with `POST /v1/operations/{id}/approve` and the like. */
+export const Decision = Type.Object(
+  {
+    reason: Type.Optional(Type.String({ maxLength: 500, description: 'Why; kept with the operation' })),
+  },
+  { ...closed, $id: 'Decision' },
+);
+export type Decision = Type.Static<typeof Decision>;
+
+/** A row of the list. */
+const MigrationRow = Type.Object(
+  {
+    namespace: DnsLabel,
+    name: DnsLabel,
+    phase: OperationPhase,
+    startedAt: Timestamp,
+    endedAt: Type.Optional(Timestamp),
+  },
+  { ...closed, $id: 'MigrationRow' },
+);
+
+export const MigrationList = Type.Object(
+  { migrations: Type.Array(MigrationRow), nextPageToken: Type.Optional(Type.String()) },
+  { ...closed, $id: 'MigrationList', description: 'One page of migrations' },
+);
+
+/** Answer to `validateOnly`. */
+export const MigrationPlan = Type.Object(
+  {
+    conditions: Type.Array(Condition),
+    objects: Type.Array(
+      Type.Object(
+        {
+          ref: Type.String({ description: 'Kind, namespace and name' }),
+          change: Type.Union([Type.Literal('create'), Type.Literal('change'), Type.Literal('unchanged')]),
+          object: Type.Unknown(),
+        },
+        closed,
+      ),
+    ),
+    steps: Type.Array(Type.Object({ name: Type.String(), gate: Type.String() }, closed)),
+    rollback: Type.Array(Type.String(), { description: 'What a rollback restores, in its order' }),
+  },
+  { ...closed, $id: 'MigrationPlan' },
+);
+export type MigrationPlan = Type.Static<typeof MigrationPlan>;

@@ -1,0 +1,202 @@
+/** A workload moves from machines to pods under load: no request is lost, and until the end there is a way back. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import type { Problem } from '../../api/schemas/common.ts';
+import type { CreateMigration, MigrationPlan } from '../../api/schemas/migration.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { powerOff, powerOn } from '../../demo/sandbox-client.ts';
+import { applyObjects } from '../../demo/target.ts';
+import { failedOf, reasonsOf } from '../support/drain-lab.ts';
+import { type MigrationLab, migrationLab, waitsFor } from '../support/migration-lab.ts';
+import { migrationRows, runRow } from '../support/migration-rows.ts';
+import { endOf } from '../support/operations.ts';
+import { type Platform, startPlatform } from '../support/platform.ts';
+import { command } from '../support/sandbox.ts';
+import { pickSome, seed } from '../support/seed.ts';
+
+const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'use-cases', 'migrate.md'), 'utf8');
+
+let platform: Platform;
+let lab: MigrationLab;
+
+beforeAll(async () => {
+  platform = await startPlatform();
+  lab = await migrationLab(platform, 'move', 2);
+}, 300_000);
+
+afterAll(async () => {
+  await platform.stop();
+  await lab.remove();
+}, 120_000);
+
+/** Of requests that a caller in the mesh sends, with four standard errors of such a sample. */
+async function podShare(): Promise<{ readonly share: number; readonly error: number }> {
+  const served = Object.entries(await lab.answeredBy(1_000));
+  const sum = (counts: readonly [string, number][]): number => counts.reduce((all, [, count]) => all + count, 0);
+  const total = sum(served);
+  const share = sum(served.filter(([name]) => !lab.machines.some((machine) => machine.name === name))) / total;
+  return { share, error: 4 * Math.sqrt(0.25 / total) };
+}
+
+describe('a migration', () => {
+  test('gives pods the share that its steps say, and rolled back at 50% leaves everything as it was', async () => {
+    const load = await lab.load();
+    const steps = [20, 50, 100].map((weight) => ({ weight, hold: '2s' }));
+    const { id } = await lab.start(lab.request('back', { steps, approvals: [50, 100] }));
+    await waitsFor(platform, id, /approve of 50%/);
+    const seen = [await podShare()];
+    await lab.control(id, 'approve', 'a test');
+    await waitsFor(platform, id, /approve of 100%/);
+    seen.push(await podShare());
+    await lab.control(id, 'rollback', 'a test');
+    const operation = await endOf(platform.api, id);
+    const reports = await load.stop();
+    expect({ phase: operation.phase, message: operation.message }).toMatchObject({ phase: 'RolledBack' });
+    expect({ failed: failedOf(reports), reasons: reasonsOf(reports) }).toEqual({
+      failed: 0,
+      reasons: [{}, {}, {}, {}],
+    });
+    const wanted = [0.2, 0.5];
+    for (const [index, { share, error }] of seen.entries()) {
+      expect(Math.abs(share - (wanted[index] ?? 0))).toBeLessThanOrEqual(error);
+    }
+    const told = operation.cutover?.changes.map(({ weight, by, why }) => ({ weight, by, why }));
+    expect(told).toMatchObject([
+      { weight: 0, by: 'the run' },
+      { weight: 20, by: 'the run' },
+      { weight: 50, by: expect.not.stringMatching('the run') as unknown },
+      { weight: 0 },
+    ]);
+    expect(await lab.left()).toEqual([]);
+  }, 300_000);
+
+  test.each(pickSome('migrations', Object.entries(migrationRows), 3))(
+    `meets %s (seed ${seed})`,
+    async (_, row) => {
+      const { phase, message } = await runRow({ platform, lab }, row);
+      expect({ phase, message }).toEqual({ phase: row.phase, message: expect.stringMatching(row.message) as unknown });
+      expect(Object.keys(await lab.answeredBy(100)).sort()).toEqual(lab.machines.map(({ name }) => name).sort());
+    },
+    300_000,
+  );
+
+  test('meets routes of others, and refuses before it touches anything', async () => {
+    const namespace = lab.namespace.name;
+    const host = `orders.${namespace}.svc.cluster.local`;
+    const http = [{ route: [{ destination: { host } }] }];
+    await applyObjects([
+      {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'DestinationRule',
+        metadata: { name: `to-${namespace}`, namespace: 'bank' },
+        spec: { host },
+      },
+      {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'VirtualService',
+        metadata: { name: 'second-edge', namespace },
+        spec: { hosts: ['orders.example'], gateways: ['istio-system/ingress'], http },
+      },
+    ]);
+    try {
+      const { id } = await lab.start(lab.request('again'));
+      const operation = await endOf(platform.api, id);
+      expect(operation.phase).toBe('Failed');
+      expect(operation.message).toMatch(/^Nothing was touched: /);
+      expect(operation.message).toContain(`DestinationRule bank/to-${namespace}`);
+      expect(operation.message).toContain(`VirtualService ${namespace}/second-edge`);
+      expect(await lab.left()).toEqual(['virtualservice.networking.istio.io/second-edge']);
+      const late = await platform.api.call<Problem>('POST', `/v1/operations/${id}/finalize`, {});
+      expect(late).toMatchObject({
+        status: 409,
+        body: { type: expect.stringMatching(/operation-not-running$/) as unknown },
+      });
+    } finally {
+      await command('kubectl', '-n', 'bank', 'delete', 'destinationrule', `to-${namespace}`);
+      await command('kubectl', '-n', namespace, 'delete', 'virtualservice', 'second-edge');
+    }
+  }, 120_000);
+
+  test('is what it takes: pods started beside, and then machines stopped, lose requests', async () => {
+    await lab.deploy({});
+    const load = await lab.load();
+    const scale = ['-n', lab.namespace.name, 'scale', 'deployment', 'orders', '--replicas'];
+    await command('kubectl', ...scale, '2');
+    await command('kubectl', '-n', lab.namespace.name, 'rollout', 'status', 'deployment', 'orders', '--timeout=60s');
+    await Promise.all(lab.machines.map((machine) => powerOff(machine)));
+    const sent = await load.sent();
+    await eventually('a few more requests are sent', async () => (await load.sent()) > sent + 1_000);
+    expect(failedOf(await load.stop())).toBeGreaterThan(0);
+    await Promise.all(lab.machines.map((machine) => powerOn(machine)));
+    await command('kubectl', ...scale, '0');
+    await eventually(
+      'both machines serve again',
+      async () => {
+        const served = Object.keys(await lab.answeredBy(50));
+        return lab.machines.every(({ name }) => served.includes(name)) && (await lab.left()).length === 0;
+      },
+      120_000,
+    );
+  }, 300_000);
+
+  test('goes as its guide says, from machines to pods, and the machines leave', async () => {
+    const load = await lab.load();
+    const [plan = '', start = '', approve = '', finalize = ''] = guide.shell;
+    const planned = JSON.parse(await shell(plan)) as MigrationPlan;
+    const faults = planned.conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
+    expect(faults).toEqual([]);
+    expect(planned.steps.map(({ name }) => name)).toContain('shiftTo50');
+    const [id = ''] = /migrate\.[^"/]+/.exec(await shell(start)) ?? [];
+    await waitsFor(platform, id, /approve of 100%/);
+    await shell(approve);
+    await waitsFor(platform, id, /finalize/);
+    await shell(finalize);
+    const operation = await endOf(platform.api, id, 600_000);
+    const reports = await load.stop();
+    expect({ phase: operation.phase, message: operation.message }).toMatchObject({ phase: 'Succeeded' });
+    expect({ failed: failedOf(reports), reasons: reasonsOf(reports) }).toEqual({
+      failed: 0,
+      reasons: [{}, {}, {}, {}],
+    });
+    const left = lab.machines.map(({ name }) => `${name} Migrated`);
+    expect((await lab.left()).filter((line) => !line.startsWith('pod/'))).toEqual(['2 replicas', ...left]);
+  }, 900_000);
+});
+
+/** The guide's request, in a hurry, and its commands, in their order. */
+const guide = {
+  get request(): CreateMigration {
+    const [, json = ''] = /```json\n(.*?)\n```/s.exec(text) ?? [];
+    const asked = JSON.parse(json) as CreateMigration;
+    const { steps, soak, silence, analysis, ownGatewayRoutes } = lab.request(asked.name);
+    const hurried = asked.steps.map(({ weight }, index) => ({ weight, hold: steps[index]?.hold ?? '4s' }));
+    const gateway = ownGatewayRoutes === undefined ? {} : { ownGatewayRoutes };
+    return {
+      ...{ ...asked, namespace: lab.namespace.name, steps: hurried, ...gateway },
+      ...(soak === undefined || silence === undefined ? {} : { soak, silence }),
+      ...(analysis === undefined ? {} : { analysis }),
+    };
+  },
+  shell: [...text.matchAll(/```sh\n(.*?)\n```/gs)].map(([, block = '']) => block),
+};
+
+async function shell(block: string): Promise<string> {
+  const scratch = mkdtempSync(join(tmpdir(), 'meshlift-guide-'));
+  try {
+    writeFileSync(join(scratch, 'migration.json'), JSON.stringify(guide.request));
+    const own = block
+      .replaceAll('migrate.shop.', `migrate.${lab.namespace.name}.`)
+      .replaceAll('/shop/', `/${lab.namespace.name}/`);
+    const env = { ...process.env, ...platform.env.exports };
+    const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', own], { cwd: scratch, env });
+    return stdout;
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}

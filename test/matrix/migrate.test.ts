@@ -1,0 +1,166 @@
+/**
+ * A migration is rolled back, and cancelled, in each of its steps, and meets everything that can go wrong: all traffic is with the
+ * machines again, and nothing is left.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+import { eventually, Unrecoverable } from '../../demo/eventually.ts';
+import { type LoadReport, startLoad } from '../../demo/load.ts';
+import { podAddress } from '../../demo/sandbox-client.ts';
+import { applyObjects } from '../../demo/target.ts';
+import { failedOf, reasonsOf } from '../support/drain-lab.ts';
+import { type MigrationLab, migrationLab, waitsFor } from '../support/migration-lab.ts';
+import { migrationRows, runRow } from '../support/migration-rows.ts';
+import { endOf } from '../support/operations.ts';
+import { type Platform, startPlatform } from '../support/platform.ts';
+import { command } from '../support/sandbox.ts';
+import { cutoverSteps } from '../../workflows/plan/cutover-steps.ts';
+
+let platform: Platform;
+let lab: MigrationLab;
+
+beforeAll(async () => {
+  platform = await startPlatform();
+  lab = await migrationLab(platform, 'back', 2);
+}, 300_000);
+
+afterAll(async () => {
+  await platform.stop();
+  await lab.remove();
+}, 120_000);
+
+const steps = [50, 100].map((weight) => ({ weight, hold: '1s' }));
+/** In the last two machines leave: they only go forward. */
+const takenBack = cutoverSteps({ steps, cutoverAt: 'later' }).slice(0, -2);
+
+const rows = takenBack.flatMap((step) => (['rollback', 'cancel'] as const).map((action) => ({ step, action })));
+
+test.each(rows)(
+  '$action in $step',
+  async ({ step, action }) => {
+    const load = await lab.load();
+    const cutoverAt = new Date(Date.now() + (step === 'awaitCutover' ? 3_600_000 : 0)).toISOString();
+    const { id } = await lab.start(
+      lab.request('back', { steps, cutoverAt, silence: step === 'proveSilence' ? '1h' : '1s' }),
+    );
+    await eventually(
+      `${id} is in ${step}`,
+      async () => {
+        const { phase, message, steps: found, waitingFor } = await platform.api.operation(id);
+        if (!['Pending', 'Running', 'Waiting'].includes(phase)) throw new Unrecoverable(`${phase}: ${message ?? ''}`);
+        const isThere = found.some(({ name, phase }) => name === step && phase !== 'Pending');
+        if (!isThere && waitingFor?.includes('finalize') === true) await lab.control(id, 'finalize');
+        return isThere;
+      },
+      180_000,
+      20,
+    );
+    await lab.control(id, action);
+    expect((await endOf(platform.api, id)).phase).toBe(action === 'rollback' ? 'RolledBack' : 'Cancelled');
+    const reports = await load.stop();
+    expect(reports.map(({ failed, reasons }) => ({ failed, reasons }))).toEqual(
+      reports.map(() => ({ failed: 0, reasons: {} })),
+    );
+    await eventually('nothing is left', async () => (await lab.left()).length === 0);
+    expect(Object.keys(await lab.answeredBy(50)).sort()).toEqual(lab.machines.map(({ name }) => name).sort());
+  },
+  300_000,
+);
+
+test.each(Object.entries(migrationRows))(
+  '%s',
+  async (_, row) => {
+    const { phase, message } = await runRow({ platform, lab }, row);
+    expect({ phase, message }).toEqual({ phase: row.phase, message: expect.stringMatching(row.message) as unknown });
+    expect(Object.keys(await lab.answeredBy(100)).sort()).toEqual(lab.machines.map(({ name }) => name).sort());
+  },
+  300_000,
+);
+
+test('nothing is lost while the worker is killed at each step, the API and an istiod once', async () => {
+  const load = await lab.load();
+  const steps = [50, 100].map((weight) => ({ weight, hold: '2s' }));
+  const { id } = await lab.start(lab.request('killed', { steps }));
+  const killed: string[] = [];
+  await eventually(
+    `${id} waits for its finalize`,
+    async () => {
+      const { phase, message, waitingFor, steps } = await platform.api.operation(id);
+      if (!['Pending', 'Running', 'Waiting'].includes(phase)) throw new Unrecoverable(`${phase}: ${message ?? ''}`);
+      const [running] = steps.filter((step) => step.phase === 'Running' && !killed.includes(step.name));
+      if (running === undefined) return waitingFor?.includes('finalize') === true;
+      killed.push(running.name);
+      if (running.name === 'shiftTo50') await killIstiod();
+      if (running.name === 'shiftTo100') await platform.replaceApi();
+      await platform.replaceWorker();
+      return false;
+    },
+    300_000,
+    50,
+  );
+  await lab.control(id, 'rollback', 'a test');
+  expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
+  const reports = await load.stop();
+  expect({ failed: failedOf(reports), reasons: reasonsOf(reports) }).toEqual({
+    failed: 0,
+    reasons: [{}, {}, {}, {}],
+  });
+  const long = ['applySubsets', 'guardService', 'startPods', 'smokeTest', 'shiftTo50', 'shiftTo100', 'soak'];
+  expect(killed).toEqual(expect.arrayContaining([...long, 'awaitFinalize']));
+  expect(await lab.left()).toEqual([]);
+}, 600_000);
+
+test('TCP moves as a whole: connections that are kept stay, new ones go to pods', async () => {
+  const namespace = lab.namespace.name;
+  const spec = { selector: { app: 'orders' }, ports: [{ name: 'tcp', port: 7070, targetPort: 7070 }] };
+  await applyObjects([{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'lines', namespace }, spec }]);
+  const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
+  const steps = [{ weight: 100, hold: '1s' }];
+  const whole = { service: 'lines', steps, approvals: [100], soak: '1h', ownGatewayRoutes: [] };
+  const { id } = await lab.start(lab.request('lines', whole));
+  await waitsFor(platform, id, /approve of 100%/);
+  const target = `tcp://lines.${namespace}.svc.cluster.local:7070`;
+  const kept = await startLoad(pod, [target], 50, 20);
+  await eventually('20 connections are kept', async () => (await kept.report()).connections.open === 20);
+  await lab.control(id, 'approve');
+  await waitsFor(platform, id, /machines warm/);
+  const fresh = await startLoad(pod, [target], 50, 20);
+  const { sent } = await kept.report();
+  // Longer than Envoy would leave connections on a listener that was altered: 45 s.
+  await eventually('50 s of lines were sent', async () => (await kept.report()).sent > sent + 2_500, 90_000, 500);
+  const [old, young] = await Promise.all([kept.stop(), fresh.stop()]);
+  await lab.control(id, 'rollback', 'a test');
+  expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
+  const isMachine = (name: string): boolean => lab.machines.some((machine) => machine.name === name);
+  const told = ({ connections: { opened, cut }, failed, answeredBy }: LoadReport) => ({
+    ...{ opened, cut, failed },
+    sides: [...new Set(Object.keys(answeredBy).map((name) => (isMachine(name) ? 'machine' : 'pod')))],
+  });
+  expect(told(old)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['machine'] });
+  expect(told(young)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['pod'] });
+  expect(await lab.left()).toEqual([]);
+}, 300_000);
+
+test('0 of 30,000 requests fail from start to finalize', async () => {
+  await lab.deploy({});
+  const load = await lab.load();
+  const slowly = [10, 50, 100].map((weight) => ({ weight, hold: '30s' }));
+  const { id } = await lab.start(lab.request('away', { steps: slowly }));
+  await waitsFor(platform, id, /finalize/);
+  await eventually('30,000 requests were sent', async () => (await load.sent()) >= 30_000, 300_000, 1_000);
+  await lab.control(id, 'finalize', 'a test');
+  expect(await endOf(platform.api, id, 600_000)).toMatchObject({ phase: 'Succeeded' });
+  const reports = await load.stop();
+  expect(reports.map(({ failed, reasons }) => ({ failed, reasons }))).toEqual(
+    reports.map(() => ({ failed: 0, reasons: {} })),
+  );
+}, 900_000);
+
+/** One of the two that serve the mesh, at once. */
+async function killIstiod(): Promise<void> {
+  const pods = (await command('kubectl', '-n', 'istio-system', 'get', 'pods', '-l', 'app=istiod', '-o', 'name')).split(
+    '\n',
+  );
+  const [first = ''] = pods;
+  await command('kubectl', '-n', 'istio-system', 'delete', first, '--grace-period=0', '--force');
+}

@@ -1,0 +1,46 @@
+/** What a person may ask of a running migration, and when. */
+import { describe, expect, test } from '@jest/globals';
+
+import {
+  awaiting,
+  beginning,
+  type ControlAction,
+  type CutoverState,
+  decide,
+  refusalOf,
+} from '../../workflows/plan/cutover-state.ts';
+
+const asked = (action: ControlAction) => ({ action, by: 'jane', why: 'because' });
+const states: Readonly<Record<string, CutoverState>> = {
+  'a run in its steps': beginning,
+  'a run that waits for an approval': awaiting(beginning, 'approval'),
+  'a run that waits to be finalized': awaiting(beginning, 'finalize'),
+  'a paused run': { ...beginning, isPaused: true },
+  'a run whose machines leave': { ...beginning, isFinalizing: true },
+  'a run that is rolled back': { ...beginning, isRollbackAsked: true },
+};
+const actions = ['approve', 'pause', 'resume', 'rollback', 'finalize'] as const;
+
+describe('to', () => {
+  test.each<[string, ControlAction[]]>([
+    ['a run in its steps', ['pause', 'rollback']],
+    ['a run that waits for an approval', ['approve', 'pause', 'rollback']],
+    ['a run that waits to be finalized', ['finalize', 'pause', 'rollback']],
+    ['a paused run', ['resume', 'rollback']],
+    ['a run whose machines leave', []],
+    ['a run that is rolled back', []],
+  ])('%s one can say %j', (name, allowed) => {
+    const state = states[name] ?? beginning;
+    expect(actions.filter((action) => refusalOf(state, asked(action)) === undefined).sort()).toEqual(allowed.sort());
+  });
+});
+
+test('an answer ends the wait, and is no answer to the next one', () => {
+  const answered = decide(awaiting(beginning, 'approval'), asked('approve'));
+  expect(answered).toMatchObject({ awaits: 'nothing', decision: { by: 'jane' } });
+  expect(awaiting(answered, 'finalize').decision).toBeUndefined();
+});
+
+test('a rollback is remembered with who asked and why', () => {
+  expect(decide(beginning, asked('rollback'))).toMatchObject({ isRollbackAsked: true, decision: asked('rollback') });
+});

@@ -1,0 +1,160 @@
+/** A workload on machines and the Deployment that is to take over, in a namespace of the test's own. */
+import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { type LoadReport, startLoad } from '../../demo/load.ts';
+import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { applyObjects, deployTarget, type Variant } from '../../demo/target.ts';
+import { migrationsBinding } from './deployed.ts';
+import { type DrainLab, drainLab } from './drain-lab.ts';
+import type { Platform } from './platform.ts';
+import { command } from './sandbox.ts';
+
+/** Callers of every kind at once: a pod and a machine of another group in the mesh, and one outside of it. */
+interface Load {
+  readonly sent: () => Promise<number>;
+  readonly stop: () => Promise<LoadReport[]>;
+}
+
+export interface MigrationLab extends DrainLab {
+  readonly machines: readonly SandboxMachine[];
+  /** A machine in the mesh, of another group, that calls. */
+  readonly caller: SandboxMachine;
+  /** A machine that is in no mesh: it calls through the ingress gateway. */
+  readonly outside: SandboxMachine;
+  /** The ingress gateway leads to `orders`, by route `orders` of VirtualService `edge`. */
+  readonly load: () => Promise<Load>;
+  /** Of `orders` to the Deployment of that name, in short steps. */
+  readonly request: (name: string, more?: Partial<CreateMigration>) => CreateMigration;
+  /** The Deployment anew, without pods, as this says. */
+  readonly deploy: (variant: Variant) => Promise<void>;
+  readonly start: (request: CreateMigration) => Promise<Operation>;
+  /** Throws unless it is taken. */
+  readonly control: (id: string, action: string, reason?: string) => Promise<void>;
+  /** How many of so many requests of a caller in the mesh each hostname answers. */
+  readonly answeredBy: (requests: number) => Promise<Readonly<Record<string, number>>>;
+  /** What the migrations of the namespace have left: routes, pods, replicas that are not 0, machines out of phase InMesh. */
+  readonly left: () => Promise<string[]>;
+}
+
+/** `count` machines of group `orders`, onboarded, and a Deployment `orders` of version v2 with no pods yet. */
+export async function migrationLab(platform: Platform, prefix: string, count: number): Promise<MigrationLab> {
+  const lab = await drainLab(platform, prefix, ['orders']);
+  const namespace = lab.namespace.name;
+  await applyObjects([migrationsBinding(namespace)]);
+  const names = Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
+  const [outside, caller, ...machines] = await Promise.all(
+    [`${prefix}-outside`, `${prefix}-caller`, ...names].map((name) => lab.machine(name)),
+  );
+  if (outside === undefined || caller === undefined) throw new Error('unreachable');
+  await Promise.all([lab.onboard(caller, 'caller'), ...machines.map((machine) => lab.onboard(machine, 'orders'))]);
+  await deployTarget(namespace, 'orders');
+  await applyObjects([edge(namespace)]);
+  await eventually('the ingress gateway leads to the machines', async () => (await fetch(platform.env.ingress)).ok);
+  return {
+    ...lab,
+    machines,
+    caller,
+    outside,
+    deploy: (variant) => deployTarget(namespace, 'orders', variant),
+    load: async () => await loadOf(platform, namespace, caller, outside),
+    answeredBy: async (requests) => {
+      const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
+      const load = await startLoad(pod, [`http://${hostOf(namespace)}/`], 100);
+      await eventually(`${requests} requests`, async () => (await load.report()).sent >= requests, 60_000, 100);
+      return (await load.stop()).answeredBy;
+    },
+    left: async () => {
+      const names = async (...what: string[]): Promise<string[]> =>
+        (await command('kubectl', '-n', namespace, 'get', ...what, '-o', 'name')).split('\n');
+      const routes = await names('virtualservices,destinationrules');
+      const replicas = await command(
+        'kubectl',
+        '-n',
+        namespace,
+        'get',
+        'deployment',
+        'orders',
+        '-o=jsonpath={.spec.replicas}',
+      );
+      const phases = await Promise.all(
+        machines.map(async ({ name }) => `${name} ${(await platform.api.machine(namespace, name)).phase}`),
+      );
+      return [
+        ...routes.filter((line) => line !== '' && !line.endsWith('/edge')),
+        ...(await names('pods', '-l', 'app=orders')).filter((line) => line !== ''),
+        ...(replicas === '0' ? [] : [`${replicas} replicas`]),
+        ...phases.filter((line) => !line.endsWith(' InMesh')),
+      ];
+    },
+    request: (name, more = {}) => ({
+      ...{ name, namespace, workloadGroup: 'orders', service: 'orders', target: { deployment: 'orders' } },
+      steps: [10, 50, 100].map((weight) => ({ weight, hold: '4s' })),
+      analysis: { minRequests: 20 },
+      soak: '3s',
+      silence: '3s',
+      ownGatewayRoutes: [{ virtualService: 'edge', route: 'orders' }],
+      ...more,
+    }),
+    start: async (request) => {
+      const { status, body } = await platform.api.call<Operation>('POST', '/v1/migrations', request);
+      if (status !== 202) throw new Error(`POST /v1/migrations answered ${status}: ${JSON.stringify(body)}`);
+      return body;
+    },
+    control: async (id, action, reason) => {
+      const body = action === 'cancel' ? undefined : { ...(reason === undefined ? {} : { reason }) };
+      const { status, body: answer } = await platform.api.call('POST', `/v1/operations/${id}/${action}`, body);
+      if (status !== 200 && status !== 202)
+        throw new Error(`${action} of ${id} answered ${status}: ${JSON.stringify(answer)}`);
+    },
+  };
+}
+
+const edge = (namespace: string): object => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'VirtualService',
+  metadata: { name: 'edge', namespace },
+  spec: {
+    hosts: ['*'],
+    gateways: ['istio-system/ingress'],
+    http: [{ name: 'orders', route: [{ destination: { host: hostOf(namespace), port: { number: 80 } } }] }],
+  },
+});
+
+const hostOf = (namespace: string): string => `orders.${namespace}.svc.cluster.local`;
+
+async function loadOf(
+  { env }: Platform,
+  namespace: string,
+  caller: SandboxMachine,
+  outside: SandboxMachine,
+): Promise<Load> {
+  const host = hostOf(namespace);
+  const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
+  const loads = await Promise.all([
+    startLoad(pod, [`http://${host}/`], 100),
+    startLoad(pod, [`grpc://${host}:9090`], 40),
+    startLoad(`http://${caller.address}:8080`, [`http://${host}/`], 30),
+    startLoad(`http://${outside.address}:8080`, [`${env.ingress}/`], 30),
+  ]);
+  return {
+    sent: async () => (await Promise.all(loads.map((load) => load.report()))).reduce((sum, { sent }) => sum + sent, 0),
+    stop: async () => await Promise.all(loads.map((load) => load.stop())),
+  };
+}
+
+/** Resolves once the operation waits for something that reads so. */
+export async function waitsFor(platform: Platform, id: string, text: RegExp): Promise<void> {
+  await eventually(
+    `${id} waits for ${text.source}`,
+    async () => {
+      const operation = await platform.api.operation(id);
+      if (!['Pending', 'Running', 'Waiting'].includes(operation.phase)) {
+        throw new Error(`${id} ended as ${operation.phase}: ${operation.message ?? ''}`);
+      }
+      return text.test(operation.waitingFor ?? '');
+    },
+    180_000,
+    100,
+  );
+}

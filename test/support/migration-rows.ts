@@ -1,0 +1,151 @@
+/**
+ * What goes wrong while a workload moves: the traffic ends where it should, the reason is named, nothing is left behind. Rows of one
+ * lab run a migration of one name, so each but the first is the run again after a rollback, without a clean-up.
+ */
+import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
+import { powerOff, powerOn } from '../../demo/sandbox-client.ts';
+import type { Variant } from '../../demo/target.ts';
+import { type MigrationLab, waitsFor } from './migration-lab.ts';
+import { endOf } from './operations.ts';
+import type { Platform } from './platform.ts';
+import { command } from './sandbox.ts';
+
+export interface MigrationContext {
+  readonly platform: Platform;
+  readonly lab: MigrationLab;
+}
+
+interface Row {
+  readonly deployment?: Variant;
+  readonly request?: Partial<CreateMigration>;
+  /** Whether callers of every kind call meanwhile. */
+  readonly isLoaded?: boolean;
+  readonly during?: (id: string, context: MigrationContext) => Promise<void>;
+  readonly phase: Operation['phase'];
+  readonly message: RegExp;
+}
+
+const longSteps = [{ weight: 50, hold: '1h' }];
+const soon = { deployment: 'orders', readyWithin: '20s' };
+
+export const migrationRows: Readonly<Record<string, Row>> = {
+  'an image that is missing': {
+    ...{ deployment: { image: 'example.invalid/orders:none' }, request: { target: soon } },
+    ...{ phase: 'RolledBack', message: /0 of 2 pods .*ErrImageNeverPull/ },
+  },
+  'pods that never get ready': {
+    ...{ deployment: { readinessPort: 9 }, request: { target: soon } },
+    ...{ phase: 'RolledBack', message: /0 of 2 pods .* are ready/ },
+  },
+  'a node with no room': {
+    ...{ deployment: { cpus: 1000 }, request: { target: soon } },
+    ...{ phase: 'RolledBack', message: /Unschedulable: .*Insufficient cpu/ },
+  },
+  'pods that answer 500 to 2% of the requests': {
+    ...{ deployment: { faults: ['--fail-every', '50'] }, request: { analysis: { minRequests: 200 } } },
+    ...{ isLoaded: true, phase: 'RolledBack', message: /requests to pods failed: 9\d\.\d\d% succeeded, 99\.00% must/ },
+  },
+  'pods that are slow above 25% of the weight': {
+    deployment: { faults: ['--capacity', '25', '--late', '2s'] },
+    request: {
+      steps: [25, 75, 100].map((weight) => ({ weight, hold: '4s' })),
+      analysis: { minRequests: 100, maxLatencyMs: 400, maxLatencyRatio: 50 },
+    },
+    ...{ isLoaded: true, phase: 'RolledBack', message: /pods answer in .* on average, 400\.0 ms is allowed/ },
+    during: async (id, { platform }) => {
+      await eventually('25% has passed', async () => isDone(await platform.api.operation(id), 'shiftTo25'), 120_000);
+    },
+  },
+  'pods that are taken away': {
+    ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /No pod that serves .* is ready any more/ },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /at 50%/);
+      await kubectl(lab, 'scale', 'deployment', 'orders', '--replicas', '0');
+    },
+  },
+  'no traffic at all, which is waited for and passes nothing': {
+    ...{
+      request: { steps: [{ weight: 50, hold: '1s' }] },
+      phase: 'RolledBack',
+      message: /on request of .*: no callers/,
+    },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /0 of the 20 requests to judge by came to pods/);
+      await lab.control(id, 'rollback', 'no callers');
+    },
+  },
+  'a route that somebody else edits, which is put back and told': {
+    ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /at 50%/);
+      const away = { op: 'replace', path: '/spec/http/0/timeout', value: '1s' };
+      await kubectl(
+        lab,
+        'patch',
+        'virtualservice',
+        'meshlift-again',
+        '--type=json',
+        `-p=${JSON.stringify([{ ...away, op: 'add' }])}`,
+      );
+      await eventually('it is put back and told', async () => {
+        const { cutover } = await platform.api.operation(id);
+        return (
+          cutover?.changes.some(({ why }) => /VirtualService .* was changed by kubectl.*: put back/.test(why)) === true
+        );
+      });
+      const left = await kubectl(lab, 'get', 'virtualservice', 'meshlift-again', '-o=jsonpath={.spec.http[0].timeout}');
+      if (left !== '') throw new Error(`The timeout of somebody else is still there: ${left}`);
+      await lab.control(id, 'rollback');
+    },
+  },
+  'a rollback after 100%': {
+    ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of .*: second thoughts/ },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /machines warm/);
+      const served = Object.keys(await lab.answeredBy(100));
+      if (lab.machines.some(({ name }) => served.includes(name)))
+        throw new Error(`Machines answer at 100%: ${served.join(', ')}`);
+      await lab.control(id, 'rollback', 'second thoughts');
+    },
+  },
+  'a machine that dies at 50%': {
+    ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /at 50%/);
+      const [machine] = lab.machines;
+      if (machine === undefined) throw new Error('unreachable');
+      await powerOff(machine);
+      await lab.control(id, 'rollback', 'a machine is gone');
+      await eventually(
+        'the routes are gone',
+        async () => !(await kubectl(lab, 'get', 'virtualservices')).includes('again'),
+        120_000,
+      );
+      await powerOn(machine);
+    },
+  },
+};
+
+/** How it ended; everything is at the machines again when it resolves. */
+export async function runRow(context: MigrationContext, row: Row): Promise<Pick<Operation, 'phase' | 'message'>> {
+  const { platform, lab } = context;
+  await lab.deploy(row.deployment ?? {});
+  const load = row.isLoaded === true ? await lab.load() : undefined;
+  try {
+    const { id } = await lab.start(lab.request('again', row.request));
+    await row.during?.(id, context);
+    const { phase, message } = await endOf(platform.api, id);
+    await eventually('nothing is left', async () => (await lab.left()).length === 0, 120_000);
+    return { phase, ...(message === undefined ? {} : { message }) };
+  } finally {
+    await load?.stop();
+  }
+}
+
+const isDone = ({ steps }: Operation, step: string): boolean =>
+  steps.some(({ name, phase }) => name === step && phase === 'Succeeded');
+
+const kubectl = async (lab: MigrationLab, ...args: string[]): Promise<string> =>
+  await command('kubectl', '-n', lab.namespace.name, ...args);

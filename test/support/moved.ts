@@ -1,0 +1,85 @@
+/** A machine's workload moves to a pod: planned, rolled back from 100%, and then for good. */
+import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { Operation } from '../../api/schemas/operation.ts';
+import type { Api } from '../../demo/api-client.ts';
+import { eventually, Unrecoverable } from '../../demo/eventually.ts';
+import { startLoad } from '../../demo/load.ts';
+import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { applyObjects, deployTarget } from '../../demo/target.ts';
+import { migrationsBinding } from './deployed.ts';
+import { ask, endOf } from './operations.ts';
+import { command } from './sandbox.ts';
+
+/** How each of it ended. The machine's group and app have its name; it has left when this resolves. */
+export async function moveAway(api: Api, machine: SandboxMachine): Promise<readonly string[]> {
+  return await withTarget(machine, async (body) => {
+    const plan = await planMove(api, body);
+    const ends = [`plan ${Object.keys(plan).join(' ')}`];
+    for (const action of ['rollback', 'finalize'] as const) {
+      const { verb, phase, message } = await move(api, body, action);
+      ends.push(`${verb} ${phase} ${(message ?? '').replaceAll(machine.name, '<name>')}`);
+    }
+    return ends;
+  });
+}
+
+/** What a computer that is busy with other things does to latency is not what is tested here. */
+const lenient = { minRequests: 1, successRate: 0.5, maxSuccessDrop: 1, maxLatencyRatio: 1_000 };
+
+/** With a Service that selects the machine, a Deployment that is to take over, and a caller. */
+export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateMigration) => Promise<T>): Promise<T> {
+  const { namespace, name } = machine;
+  await applyObjects([
+    migrationsBinding(namespace),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace },
+      spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    },
+  ]);
+  await deployTarget(namespace, name);
+  const caller = `http://${await podAddress('shop', 'app=frontend')}:8080`;
+  const load = await startLoad(caller, [`http://${name}.${namespace}/`], 10);
+  try {
+    return await use({
+      ...{ name, namespace, workloadGroup: name, service: name, target: { deployment: name } },
+      ...{ steps: [{ weight: 100, hold: '1s' }], analysis: lenient, smoke: { path: '/' } },
+      ...{ soak: '1s', silence: '1s' },
+    });
+  } finally {
+    await load.stop();
+    await command('kubectl', '-n', namespace, 'delete', 'service,deployment,serviceaccount', name, '--wait=false');
+  }
+}
+
+export const planMove = (api: Api, body: CreateMigration): Promise<object> =>
+  ask(async () => await accepted(api, '/v1/migrations?validateOnly=true', body, 200));
+
+/** Up to the wait for finalize, and then as told. */
+export async function move(api: Api, body: CreateMigration, action: 'rollback' | 'finalize'): Promise<Operation> {
+  const { id } = (await ask(async () => await accepted(api, '/v1/migrations', body, 202))) as Operation;
+  await awaitsFinalize(api, id);
+  await ask(async () => await accepted(api, `/v1/operations/${id}/${action}`, {}, 200));
+  return await endOf(api, id, 600_000);
+}
+
+async function accepted(api: Api, path: string, body: object, wanted: number): Promise<object> {
+  const { status, body: answer } = await api.call<object>('POST', path, body);
+  if (status !== wanted) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+async function awaitsFinalize(api: Api, id: string): Promise<void> {
+  await eventually(
+    `${id} waits for its finalize`,
+    async () => {
+      const { phase, message, waitingFor } = await api.operation(id);
+      if (!['Pending', 'Running', 'Waiting'].includes(phase))
+        throw new Unrecoverable(`${id} is ${phase}: ${message ?? ''}`);
+      return waitingFor?.includes('finalize') === true;
+    },
+    600_000,
+    200,
+  );
+}

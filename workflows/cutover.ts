@@ -1,0 +1,401 @@
+/** The steps of a migration, one method each: what comes before the next, and what takes it back. */
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  sleep,
+} from '@temporalio/workflow';
+
+import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
+import type { Machine } from '../api/schemas/machine.ts';
+import type { SideCounts } from '../api/schemas/cutover.ts';
+import type { Analysis, CreateMigration } from '../api/schemas/migration.ts';
+import { changeCluster, readCluster, readHost } from './activity-proxies.ts';
+import type { Compensations } from './compensation.ts';
+import { explainFailure } from './explain-failure.ts';
+import { LeadingRoutes } from './leading-routes.ts';
+import { type MigrationWaits, releaseSignal } from './messages.ts';
+import type { OperationReport } from './operation.ts';
+import { type Counters, countsBetween, defaultAnalysis, judge } from './plan/cutover-analysis.ts';
+import { CLAIM_STEPS, GUARD_STEPS, LEAVE_STEPS, POD_STEPS, shiftStep, smokePort } from './plan/cutover-steps.ts';
+import { durationMs } from './plan/durations.ts';
+
+const DEFAULT_HOLD = '1m';
+const DEFAULT_READY = '5m';
+const DEFAULT_SOAK = '10m';
+const DEFAULT_SILENCE = '1m';
+const SMOKE_REQUESTS = 10;
+/** Between two looks at the counters of a step that has too few requests to judge by. */
+const LOOK_AGAIN_MS = 10_000;
+/** Within a hold, so that a long one keeps its history short: so many looks, and never longer than this between two. */
+const LOOKS_IN_HOLD = 20;
+const LOOK_AT_LEAST_MS = 300_000;
+
+/** What a person has to say, as the workflow hears it. */
+export interface Gates {
+  /** Resolves once the run is not paused. */
+  readonly untilResumed: () => Promise<void>;
+  readonly untilApproved: (weight: number) => Promise<string>;
+  readonly untilFinalized: () => Promise<string>;
+  readonly pause: (why: string) => void;
+  /** Of what cannot be taken back: a person mends it, and says so. */
+  readonly untilMended: (why: string) => Promise<void>;
+}
+
+export interface CutoverPlan {
+  readonly request: CreateMigration;
+  readonly target: CutoverTarget;
+  readonly machines: readonly Machine[];
+  readonly replicas: number;
+  /** Of the Deployment, before anything was touched. */
+  readonly replicasBefore: number;
+  readonly smokePath: string;
+}
+
+export class Cutover {
+  private readonly id: string;
+  private readonly report: OperationReport;
+  private readonly routes: LeadingRoutes;
+  private readonly plan: CutoverPlan;
+  private readonly waits: Required<MigrationWaits>;
+  private readonly undo: Compensations;
+  private readonly gates: Gates;
+
+  constructor(
+    report: OperationReport,
+    plan: CutoverPlan,
+    waits: Required<MigrationWaits>,
+    undo: Compensations,
+    gates: Gates,
+  ) {
+    this.report = report;
+    this.plan = plan;
+    this.waits = waits;
+    this.undo = undo;
+    this.gates = gates;
+    this.routes = new LeadingRoutes(report, plan.target, waits);
+    this.id = `${plan.request.namespace}/${plan.request.name}`;
+  }
+
+  /** Nobody else lets a machine of the group leave, or moves it, from here on. */
+  async claimMachines(): Promise<void> {
+    const { machines } = this.plan;
+    const { id } = this.report.current();
+    this.undo.register(CLAIM_STEPS, `claims of ${id}`, () => this.releaseMachines());
+    await this.report.step('claimMachines', `${machines.length} machines to be kept for this operation`, async () => {
+      for (const { namespace, name } of machines) {
+        await changeCluster(`Keep ${name}`, this.waits.changeMs).claimMachine({ namespace, name, by: id });
+      }
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** Both sides get a name, which changes nothing for anybody yet. */
+  async applySubsets(): Promise<void> {
+    const { target } = this.plan;
+    this.undo.register(GUARD_STEPS, `routes of migration ${this.id}`, () => this.routes.takeAway());
+    await this.report.step('applySubsets', `every client of ${target.host} to know its two sides`, async () => {
+      await this.routes.nameSides();
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** From here on a pod gets nothing by being ready. */
+  async guard(): Promise<void> {
+    const { host } = this.plan.target;
+    await this.report.step('guardService', `every client of ${host} to send to machines alone`, async () => {
+      await this.routes.lead(0, { by: 'the run', why: 'guard' });
+      await this.routes.guardHolds();
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  async startPods(): Promise<void> {
+    const { request, replicas, replicasBefore, target } = this.plan;
+    const { namespace } = request;
+    const { deployment } = request.target;
+    const query = { namespace, labels: target.podSelector };
+    const readyMs = durationMs(request.target.readyWithin ?? DEFAULT_READY);
+    this.undo.register(POD_STEPS, `pods of Deployment ${namespace}/${deployment}`, async () => {
+      const cluster = changeCluster(`Scale ${deployment} back to ${replicasBefore}`, this.waits.undoMs);
+      await cluster.scaleDeployment({ namespace, deployment, replicas: replicasBefore });
+      await readCluster(`Wait until pods of ${deployment} are gone`, this.waits.podsGoneMs).verifyPodsGone(query);
+    });
+    await this.report.step('startPods', `${replicas} pods of ${deployment} to be ready`, async () => {
+      const cluster = changeCluster(`Scale ${deployment} to ${replicas}`, this.waits.changeMs);
+      await cluster.scaleDeployment({ namespace, deployment, replicas });
+      const ready = await readCluster(`Wait until ${replicas} pods are ready`, readyMs).verifyPodsReady({
+        ...query,
+        replicas,
+      });
+      await this.routes.haveEndpoints(ready.addresses);
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** From a machine, as its applications would call: by the header that only pods are routed by. */
+  async smokeTest(): Promise<void> {
+    const { request, target, machines, smokePath } = this.plan;
+    const port = smokePort(target);
+    const [machine] = machines;
+    if (port === undefined || machine === undefined) {
+      this.report.unchanged('smokeTest', 'The Service speaks no HTTP');
+      return;
+    }
+    const { namespace, name, host } = machine;
+    await this.report.step('smokeTest', `pods to answer GET ${smokePath}`, async () => {
+      await readHost(`Call pods of ${target.host} from ${name}`, this.waits.smokeMs).smokeTest({
+        ...{ namespace, name, host },
+        ...{ service: target.host, port, path: smokePath },
+        requests: request.smoke?.requests ?? SMOKE_REQUESTS,
+      });
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** Where the cutover has its time: everything is ready, and no request has moved yet. A time that has passed is no wait. */
+  async awaitCutover(): Promise<void> {
+    const { cutoverAt } = this.plan.request;
+    if (cutoverAt === undefined) return;
+    await this.report.step('awaitCutover', `${cutoverAt}; POST .../rollback until then and after`, async () => {
+      const leftMs = Date.parse(cutoverAt) - Date.now();
+      if (leftMs > 0) await this.routes.whileFollowed(() => sleep(leftMs, { summary: `Until ${cutoverAt}` }));
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** One step: approved where asked, written, seen everywhere, held, and judged. */
+  async shift({ weight, hold = DEFAULT_HOLD }: CreateMigration['steps'][number]): Promise<void> {
+    const name = shiftStep(weight);
+    this.registerReturn();
+    await this.report.step(name, `${weight}% of the traffic to move to pods`, async () => {
+      const by = await this.routes.whileFollowed(async () => {
+        await this.gates.untilResumed();
+        const isApproved = this.plan.request.approvals?.includes(weight) === true;
+        return isApproved ? await this.gates.untilApproved(weight) : 'the run';
+      });
+      const before = await this.count();
+      await this.routes.lead(weight, { by, why: `step to ${weight}%` });
+      this.report.waitFor(`${hold} at ${weight}%`);
+      await this.hold(durationMs(hold), `Hold at ${weight}%`, before);
+      await this.judge(before);
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** Everything is with pods; machines stay warm and ready to take it back. */
+  async soak(): Promise<void> {
+    const length = this.plan.request.soak ?? DEFAULT_SOAK;
+    await this.report.step('soak', `${length} at 100%, machines warm`, async () => {
+      const before = await this.count();
+      const soakMs = durationMs(length);
+      this.routes.tell(instant(Date.now() + soakMs));
+      await this.hold(soakMs, 'Soak', before);
+      await this.judge(before);
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  async awaitFinalize(): Promise<void> {
+    await this.report.step('awaitFinalize', 'POST .../finalize; until then POST .../rollback', async () => {
+      await this.routes.whileFollowed(() => this.gates.untilFinalized());
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** Nothing reaches a machine for as long as was asked. Who still calls, or does not answer, is named, and waited for. */
+  async proveSilence(): Promise<void> {
+    const { request, machines } = this.plan;
+    const asked = request.silence ?? DEFAULT_SILENCE;
+    await this.report.step('proveSilence', `${asked} without a request to a machine`, async () => {
+      const callers = async (): Promise<string | undefined> => {
+        const before = await this.countMachines();
+        await this.routes.whileFollowed(() => sleep(durationMs(asked), { summary: 'Silence' }));
+        const { requests } = countsBetween(before, await this.countMachines());
+        if (requests > 0) return `${requests} requests reached machines within ${asked}`;
+        return await this.firstThatServes(machines);
+      };
+      for (let who = await callers(); who !== undefined; who = await callers()) this.report.waitFor(`silence: ${who}`);
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** Why one of them is not silent, or cannot say; undefined where all are. */
+  private async firstThatServes(machines: readonly Machine[]): Promise<string | undefined> {
+    const { service } = this.plan.request;
+    for (const { namespace, name, host } of machines) {
+      try {
+        const machine = readHost(`See that nobody calls ${name}`, this.waits.silentMs);
+        await machine.verifySilent({ namespace, name, host, service });
+      } catch (error) {
+        if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+        return explainFailure(error).message;
+      }
+    }
+    return undefined;
+  }
+
+  /** One after the other, each as any machine that leaves: drained, and as found. One that cannot leave keeps the others waiting. */
+  async retireMachines(): Promise<void> {
+    const { machines } = this.plan;
+    await this.report.step('retireMachines', `${machines.length} machines to leave`, async () => {
+      for (const machine of machines) await this.retire(machine);
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  private async retire({ namespace, name }: Machine): Promise<void> {
+    const { id } = this.report.current();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const asked = changeCluster(`Let ${name} leave`, this.waits.changeMs);
+        const updateId = `${id}.retire.${name}.${attempt}`;
+        const { operationId } = await asked.retireMachine({ namespace, name, updateId, migration: id });
+        if (operationId === undefined) return;
+        this.report.waitFor(`${name} to leave: operation ${operationId}`);
+        await readCluster(`Wait until ${name} has left`, this.waits.leaveMs).verifyLeft({ operationId });
+        return;
+      } catch (error) {
+        if (!(error instanceof ActivityFailure)) throw error;
+        await this.gates.untilMended(explainFailure(error).message);
+      }
+    }
+  }
+
+  /** What is left is what a user would have written. */
+  async removeRoutesAtTheEnd(): Promise<void> {
+    await this.report.step('removeRoutes', `routes of ${this.plan.target.host} to be as found`, async () => {
+      await this.routes.takeAway();
+      await this.releaseMachines();
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
+  /** A run that was planned to stay at a split: its guard stays in force until somebody ends it. */
+  async holdSplit(): Promise<never> {
+    return await this.report.step(
+      'holdSplit',
+      `an end: ${this.share()}% stays with pods until POST .../rollback`,
+      async () => {
+        await this.routes.whileFollowed(() => condition(() => false));
+        throw ApplicationFailure.nonRetryable('A split has no end of its own', 'SplitEnded');
+      },
+    );
+  }
+
+  /** A machine that is gone holds no claim. */
+  private async releaseMachines(): Promise<void> {
+    const { id } = this.report.current();
+    for (const { namespace, name } of this.plan.machines) {
+      try {
+        await getExternalWorkflowHandle(`machine/${namespace}/${name}`).signal(releaseSignal, id);
+      } catch (error) {
+        log.warn('A machine no longer listens', {
+          machine: `${namespace}/${name}`,
+          error: explainFailure(error).message,
+        });
+      }
+    }
+  }
+
+  /** How the traffic stands now. */
+  share(): number {
+    return this.routes.share();
+  }
+
+  private isReturnRegistered = false;
+  private registerReturn(): void {
+    if (this.isReturnRegistered) return;
+    this.isReturnRegistered = true;
+    const steps = this.plan.request.steps.map(({ weight }) => shiftStep(weight));
+    this.undo.register([...steps, ...LEAVE_STEPS], `traffic of ${this.plan.target.host}`, () =>
+      this.routes.lead(0, { by: 'the run', why: 'rollback' }),
+    );
+  }
+
+  /** What fails already is not held to its end. That it passes so far says nothing yet. */
+  private async hold(lengthMs: number, summary: string, before: Counted): Promise<void> {
+    const until = Date.now() + lengthMs;
+    const every = Math.min(Math.max(lengthMs / LOOKS_IN_HOLD, LOOK_AGAIN_MS), LOOK_AT_LEAST_MS);
+    for (let left = lengthMs; left > 0; left = until - Date.now()) {
+      await this.routes.whileFollowed(() => sleep(Math.min(left, every), { summary }));
+      if (Date.now() >= until || !this.isCounted()) continue;
+      const { kind, message } = judge(this.analysis(), await this.since(before));
+      if (kind === 'Failed') throw ApplicationFailure.nonRetryable(message, 'AnalysisFailed');
+    }
+  }
+
+  /** Waits for enough to judge by, unless told otherwise; a verdict is final. */
+  private async judge(before: Counted): Promise<void> {
+    const analysis = this.analysis();
+    while (this.isCounted()) {
+      const evidence = await this.since(before);
+      const verdict = judge(analysis, evidence);
+      this.routes.note(evidence);
+      switch (verdict.kind) {
+        case 'Passed':
+          return;
+        case 'Failed':
+          throw ApplicationFailure.nonRetryable(verdict.message, 'AnalysisFailed');
+        case 'Inconclusive':
+          if (analysis.onInconclusive === 'rollback')
+            throw ApplicationFailure.nonRetryable(verdict.message, 'AnalysisInconclusive');
+          if (analysis.onInconclusive === 'pause') this.gates.pause(verdict.message);
+          this.report.waitFor(verdict.message);
+          await this.routes.whileFollowed(async () => {
+            await this.gates.untilResumed();
+            await sleep(LOOK_AGAIN_MS, { summary: 'Until more was seen' });
+          });
+      }
+    }
+  }
+
+  /** Proxies count requests; of TCP there is nothing to judge by but that pods are ready, which is followed. */
+  private isCounted(): boolean {
+    return smokePort(this.plan.target) !== undefined;
+  }
+
+  private analysis(): Analysis {
+    return { ...defaultAnalysis, ...this.plan.request.analysis };
+  }
+
+  private async since(before: Counted): Promise<{ machines: SideCounts; pods: SideCounts }> {
+    const after = await this.count();
+    return { machines: countsBetween(before.machines, after.machines), pods: countsBetween(before.pods, after.pods) };
+  }
+
+  private async count(): Promise<Counted> {
+    const { namespace } = this.plan.request;
+    const { podSelector: labels } = this.plan.target;
+    const cluster = readCluster('Read what pods have served', this.waits.countMs);
+    const [machines, pods] = await Promise.all([this.countMachines(), cluster.readPodCounters({ namespace, labels })]);
+    return { machines, pods };
+  }
+
+  /** A machine that cannot be asked is left out: one that is lost takes no traffic, and the pods are judged all the same. */
+  private async countMachines(): Promise<Counters> {
+    const counts = await Promise.all(
+      this.plan.machines.map(async ({ namespace, name, host }): Promise<Counters> => {
+        try {
+          const machine = readHost(`Read what ${name} has served`, this.waits.countMs);
+          return await machine.readMachineCounters({ namespace, name, host });
+        } catch (error) {
+          if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+          log.warn('A machine cannot be asked what it has served', { machine: `${namespace}/${name}` });
+          return {};
+        }
+      }),
+    );
+    return Object.assign({}, ...counts) as Counters;
+  }
+}
+
+interface Counted {
+  readonly machines: Counters;
+  readonly pods: Counters;
+}
+
+const instant = (ms: number): string => new Date(ms).toISOString();

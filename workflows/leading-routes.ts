@@ -1,0 +1,202 @@
+/**
+ * The routes of a migration: written, and seen at every client before anything rests on them. A write is seen at every istiod, made
+ * once more so that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8).
+ */
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+
+import type { Deviation } from '../activities/cutover.ts';
+import type { PushType } from '../activities/ports/mesh-port.ts';
+import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
+import type { WeightChange } from '../api/schemas/cutover.ts';
+import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
+import type { MigrationWaits } from './messages.ts';
+import { now, type OperationReport } from './operation.ts';
+import { gatewayRefs, routeRef } from './plan/cutover-steps.ts';
+import type { SeenDraining } from './plan/drain-proof.ts';
+
+/** Who has a weight written, and why. */
+export interface Written {
+  readonly by: string;
+  readonly why: string;
+}
+
+export class LeadingRoutes {
+  private readonly report: OperationReport;
+  private readonly target: CutoverTarget;
+  private readonly waits: Required<MigrationWaits>;
+  private readonly changes: WeightChange[] = [];
+  private weight = 0;
+  private pushes = 0;
+
+  constructor(report: OperationReport, target: CutoverTarget, waits: Required<MigrationWaits>) {
+    this.report = report;
+    this.target = target;
+    this.waits = waits;
+  }
+
+  /** Percent to pods, as every client has acknowledged it. */
+  share(): number {
+    return this.weight;
+  }
+
+  /** Both sides get a name, which changes nothing for anybody. */
+  async nameSides(): Promise<void> {
+    await this.writeSubsets(0);
+  }
+
+  /** One write for everybody, and one more where TCP changes sides. */
+  async lead(weight: number, { by, why }: Written): Promise<void> {
+    await this.write(weight);
+    if (this.speaks('tcp') && (weight === 100) !== (this.weight === 100)) await this.writeSubsets(weight);
+    this.weight = weight;
+    this.changes.push({ at: now(), weight, by, why });
+    this.tell();
+  }
+
+  /** What the last weight was judged by. */
+  note(evidence: NonNullable<WeightChange['evidence']>): void {
+    const last = this.changes.pop();
+    if (last !== undefined) this.changes.push({ ...last, evidence });
+    this.tell();
+  }
+
+  tell(soakUntil?: string): void {
+    const changes = [...this.changes];
+    this.report.tellCutover({ weight: this.weight, changes, ...(soakUntil === undefined ? {} : { soakUntil }) });
+  }
+
+  /** No client spreads its requests over both sides. */
+  async guardHolds(): Promise<void> {
+    const { host, ports } = this.target;
+    const cluster = readCluster(`See that no proxy goes past the guard of ${host}`, this.waits.routedMs);
+    await cluster.verifyGuarded({ host, ports: ports.map(({ port }) => port) });
+  }
+
+  /** Every client has these endpoints: none is sent to a side that it does not know yet. */
+  async haveEndpoints(addresses: readonly string[]): Promise<void> {
+    const { target } = this;
+    const cluster = readCluster('Wait until every istiod gives the pods out', this.waits.routedMs);
+    const seen = await cluster.verifyOffered({ host: target.host, addresses });
+    await this.beforeProof();
+    const change = changeCluster(`Push the endpoints of ${target.host} once more`, this.waits.changeMs);
+    await change.applySubsets({ target, weight: this.weight, push: this.nextPush() });
+    await this.acknowledged(['cds', 'eds'], seen);
+  }
+
+  /** Waits, and meanwhile puts back what others change of the routes. Throws `PodsLost` where pods take traffic and none is ready. */
+  async whileFollowed<T>(wait: () => Promise<T>): Promise<T> {
+    const following = new CancellationScope();
+    const followed = following.run(() => this.follow());
+    try {
+      return await Promise.race([wait(), followed]);
+    } finally {
+      following.cancel();
+      await followed.catch(() => undefined);
+    }
+  }
+
+  /** Routes before subsets: no client may name a subset that is gone. */
+  async takeAway(): Promise<void> {
+    const { target } = this;
+    const cluster = changeCluster(`Take away the routes of ${target.host}`, this.waits.undoMs);
+    await cluster.restoreGatewayRoutes({ target });
+    const routes = routeRef(target, 'VirtualService');
+    await cluster.removeObjects({ objects: [routes] });
+    const gone = readCluster('Wait until no istiod holds the VirtualService', this.waits.routedMs);
+    const seen = await gone.verifyHeld({ refs: [routes], push: null });
+    await this.beforeProof();
+    await cluster.applySubsets({ target, weight: 0, push: this.nextPush() });
+    await this.acknowledged(this.routeTypes(), seen);
+    await cluster.removeObjects({ objects: [routeRef(target, 'DestinationRule')] });
+  }
+
+  private async writeSubsets(weight: number): Promise<void> {
+    const { target } = this;
+    await this.settle('DestinationRule', ['cds', 'eds'], (push) =>
+      changeCluster(`Name the two sides of ${target.host}`, this.waits.changeMs).applySubsets({ target, weight, push }),
+    );
+  }
+
+  private async write(weight: number): Promise<void> {
+    const { target } = this;
+    await this.settle('VirtualService', this.routeTypes(), (push) => {
+      const cluster = changeCluster(`Send ${weight}% of ${target.host} to pods`, this.waits.changeMs);
+      return cluster.applyRoutes({ target, weight, push });
+    });
+  }
+
+  private async settle(
+    kind: 'DestinationRule' | 'VirtualService',
+    types: readonly PushType[],
+    write: (push: string) => Promise<unknown>,
+  ): Promise<void> {
+    const push = this.nextPush();
+    await write(push);
+    const own = routeRef(this.target, kind);
+    const refs = kind === 'VirtualService' ? [own, ...gatewayRefs(this.target)] : [own];
+    const cluster = readCluster(`Wait until every istiod holds the ${kind}`, this.waits.routedMs);
+    const seen = await cluster.verifyHeld({ refs, push });
+    await this.beforeProof();
+    await write(this.nextPush());
+    await this.acknowledged(types, seen);
+  }
+
+  private async acknowledged(types: readonly PushType[], seen: readonly SeenDraining[]): Promise<void> {
+    const { host } = this.target;
+    const cluster = readCluster(`Wait until every client of ${host} has taken it`, this.waits.routedMs);
+    await cluster.verifyPushed({ host, types, seen });
+  }
+
+  /** Never ends by itself. */
+  private async follow(): Promise<never> {
+    const { target } = this;
+    for (;;) {
+      const found = await this.nextDeviation();
+      if (found === undefined) continue;
+      if (found.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
+      await changeCluster(`Name the two sides of ${target.host} again`, this.waits.changeMs).applySubsets({
+        ...{ target, weight: this.weight, push: this.nextPush() },
+      });
+      await this.write(this.weight);
+      const why = `${found.object} was changed by ${found.by}: put back`;
+      this.changes.push({ at: now(), weight: this.weight, by: 'the run', why });
+      this.tell();
+    }
+  }
+
+  /** Undefined where all stood as written for a while, or nobody could look. */
+  private async nextDeviation(): Promise<Deviation | undefined> {
+    const { target, weight } = this;
+    try {
+      return await followCluster(`Follow the routes of ${target.host}`).followCutover({ target, weight });
+    } catch (error) {
+      if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+      return undefined;
+    }
+  }
+
+  /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */
+  private async beforeProof(): Promise<void> {
+    await sleep('1s', { summary: 'Before the push that proves' });
+  }
+
+  private routeTypes(): readonly PushType[] {
+    return [...(this.speaks('http') ? (['rds'] as const) : []), ...(this.speaks('tcp') ? (['lds'] as const) : [])];
+  }
+
+  private speaks(wanted: 'http' | 'tcp'): boolean {
+    return this.target.ports.some(({ protocol }) => protocol === wanted);
+  }
+
+  private nextPush(): string {
+    this.pushes += 1;
+    return `${workflowInfo().runId}.${this.pushes}`;
+  }
+}

@@ -1,0 +1,398 @@
+/** The preflight of a migration: every finding at once, and what distinguishes the endpoints of both sides. */
+import type { FoundWorkloadGroup, ObjectRef } from '../../activities/ports/cluster-port.ts';
+import type { CutoverFacts, FoundEntry } from '../../activities/ports/cutover-port.ts';
+import type { Condition } from '../../api/schemas/common.ts';
+import type { Machine } from '../../api/schemas/machine.ts';
+import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { FactFailure } from './plan-input.ts';
+import { fails, holds, listed, type Verdict } from './verdicts.ts';
+
+export interface CutoverInput {
+  readonly request: CreateMigration;
+  readonly facts: CutoverFacts;
+  /** Machines of the group that Meshlift looks after. */
+  readonly machines: readonly Pick<Machine, 'name' | 'phase' | 'namespace'>[];
+}
+
+type CutoverCheck = (input: CutoverInput) => Verdict | undefined;
+type Labels = Readonly<Record<string, string>>;
+
+/** What a migration tells endpoints apart by; undefined where it cannot. */
+export interface Sides {
+  readonly machineLabels: Labels;
+  readonly podLabels: Labels;
+}
+
+export function sidesOf({ entries, deployment }: CutoverFacts): Sides | undefined {
+  if (deployment === undefined || entries.length === 0) return undefined;
+  const machineLabels = ownLabels(sharedLabels(entries), deployment.labels);
+  const podLabels = Object.fromEntries(
+    Object.entries(deployment.labels).filter(([key, value]) => entries.every(({ labels }) => labels[key] !== value)),
+  );
+  const isEmpty = (labels: Labels): boolean => Object.keys(labels).length === 0;
+  return isEmpty(machineLabels) || isEmpty(podLabels) ? undefined : { machineLabels, podLabels };
+}
+
+/** Every entry carries them with one value. */
+function sharedLabels([first, ...rest]: readonly FoundEntry[]): Labels {
+  return Object.fromEntries(
+    Object.entries(first?.labels ?? {}).filter(([key, value]) => rest.every(({ labels }) => labels[key] === value)),
+  );
+}
+
+/** Labels that istiod or Kubernetes set by where an endpoint is say nothing of whose it is. */
+const placeLabels = /^(topology\.|kubernetes\.io\/hostname$|security\.istio\.io\/|service\.istio\.io\/|istio\.io\/)/;
+
+const ownLabels = (labels: Labels, others: Labels): Labels =>
+  Object.fromEntries(Object.entries(labels).filter(([key, value]) => others[key] !== value && !placeLabels.test(key)));
+
+/** What each port of the Service speaks, where that is declared. */
+export function protocolOf({
+  name = '',
+  appProtocol,
+}: {
+  name?: string;
+  appProtocol?: string;
+}): 'http' | 'tcp' | undefined {
+  const [declared = ''] = (appProtocol ?? name)
+    .toLowerCase()
+    .replace(/^kubernetes\.io\//, '')
+    .split('-');
+  if (/^(http|http2|grpc|h2c|grpcweb)$/.test(declared)) return 'http';
+  return /^(tcp|tls|https|mongo|mysql|redis)$/.test(declared) ? 'tcp' : undefined;
+}
+
+const serviceExists: CutoverCheck = ({ request: { namespace, service }, facts }) => {
+  const type = 'ServiceFound';
+  const place = `Service ${namespace}/${service}`;
+  if (facts.service === undefined)
+    return fails(type, 'ServiceMissing', `${place} does not exist; create it, or name another`);
+  if (facts.service.isHeadless) {
+    return fails(
+      type,
+      'ServiceHeadless',
+      `${place} is headless: clients choose its endpoints by themselves, and no weight moves them`,
+    );
+  }
+  return holds(type, `${place} selects machines and pods`);
+};
+
+const groupExists: CutoverCheck = ({ request: { namespace, workloadGroup }, facts }) => {
+  const type = 'MachinesFound';
+  const place = `WorkloadGroup ${namespace}/${workloadGroup}`;
+  if (facts.group === undefined)
+    return fails(type, 'WorkloadGroupMissing', `${place} does not exist; name the group whose machines serve`);
+  const serving = facts.entries.filter(({ isHealthy }) => isHealthy !== false);
+  if (serving.length === 0) {
+    return fails(type, 'NoMachineServes', `No machine of ${place} is in the mesh and healthy; onboard them first`);
+  }
+  return holds(type, `${serving.length} machines of ${place} serve`);
+};
+
+const machinesAreMembers: CutoverCheck = ({ request: { namespace, workloadGroup }, facts: { entries }, machines }) => {
+  if (entries.length === 0) return undefined;
+  const type = 'MachinesLookedAfter';
+  const labelled = entries.flatMap(({ labels, name }) => labels['meshlift.dev/machine'] ?? name);
+  const members = machines.filter(({ phase }) => phase === 'InMesh').map(({ name }) => name);
+  const others = labelled.filter((name) => !members.includes(name));
+  if (others.length > 0) {
+    return fails(
+      type,
+      'MachineNotInMesh',
+      `${listed(others)} of WorkloadGroup ${namespace}/${workloadGroup} take traffic and are no machines in phase InMesh: onboard or undrain them, or remove their WorkloadEntries`,
+    );
+  }
+  return holds(type, `Meshlift looks after ${listed(members)}`);
+};
+
+const deploymentExists: CutoverCheck = ({ request: { namespace, target }, facts }) => {
+  const type = 'TargetFound';
+  const place = `Deployment ${namespace}/${target.deployment}`;
+  const { deployment } = facts;
+  if (deployment === undefined)
+    return fails(type, 'DeploymentMissing', `${place} does not exist; create it with replicas: 0`);
+  if (deployment.gitOps.length > 0) {
+    return fails(
+      type,
+      'ManagedByGitOps',
+      `${place} is managed by ${listed(deployment.gitOps)}, which would put its replicas back; let it ignore them, or pause it`,
+    );
+  }
+  if (!deployment.isInjected) {
+    return fails(
+      type,
+      'NoProxyInjected',
+      `Pods of ${place} get no proxy; label namespace ${namespace} with istio.io/rev, and remove sidecar.istio.io/inject: "false"`,
+    );
+  }
+  return holds(type, `${place} is there`);
+};
+
+const podsDoNotServeYet: CutoverCheck = ({ request: { namespace, target }, facts: { deployment, objects } }) => {
+  if (deployment === undefined) return undefined;
+  const type = 'PodsNotServing';
+  const place = `Deployment ${namespace}/${target.deployment}`;
+  if (deployment.replicas > 0 && objects.length === 0) {
+    return fails(
+      type,
+      'PodsServeAlready',
+      `${place} has ${deployment.replicas} replicas, which take their share of the traffic already; scale it to 0 first`,
+    );
+  }
+  return holds(type, `${place} starts with the migration`);
+};
+
+const serviceSelectsBoth: CutoverCheck = ({ request: { service, target, workloadGroup }, facts }) => {
+  const { deployment, entries } = facts;
+  if (facts.service === undefined || deployment === undefined || entries.length === 0) return undefined;
+  const type = 'ServiceSelectsBoth';
+  const { selector } = facts.service;
+  const selects = (labels: Labels): boolean => Object.entries(selector).every(([key, value]) => labels[key] === value);
+  const wanted = JSON.stringify(selector);
+  if (!selects(deployment.labels)) {
+    return fails(
+      type,
+      'PodsNotSelected',
+      `Service ${service} selects ${wanted}, and pods of Deployment ${target.deployment} do not carry that; add it to their template`,
+    );
+  }
+  const others = entries.filter(({ labels }) => !selects(labels));
+  if (others.length > 0) {
+    return fails(
+      type,
+      'MachinesNotSelected',
+      `Service ${service} selects ${wanted}, and ${listed(others.map(({ name }) => name))} of WorkloadGroup ${workloadGroup} do not carry that`,
+    );
+  }
+  return holds(type, `Service ${service} selects both`);
+};
+
+const othersSelectPods: CutoverCheck = ({ request: { service, target }, facts: { deployment, otherServices } }) => {
+  if (deployment === undefined) return undefined;
+  const type = 'OneServiceSelects';
+  const selecting = otherServices.filter(({ selector }) =>
+    Object.entries(selector).every(([key, value]) => deployment.labels[key] === value),
+  );
+  if (selecting.length === 0)
+    return holds(type, `Service ${service} alone selects pods of ${target.deployment}`, 'Warning');
+  const named = listed(selecting.map(({ name }) => name));
+  return fails(
+    type,
+    'OtherServiceSelects',
+    `Services ${named} select pods of Deployment ${target.deployment} too: their callers reach pods as soon as those are ready, whatever the weights of ${service} say`,
+    'Warning',
+  );
+};
+
+const endpointsDistinguishable: CutoverCheck = ({ request: { target, workloadGroup }, facts }) => {
+  if (facts.deployment === undefined || facts.entries.length === 0) return undefined;
+  const type = 'EndpointsDistinguishable';
+  const sides = sidesOf(facts);
+  if (sides === undefined) {
+    return fails(
+      type,
+      'LabelsTheSame',
+      `No label tells machines of WorkloadGroup ${workloadGroup} and pods of Deployment ${target.deployment} apart; give the pods one that the machines do not have, e.g. version: v2`,
+    );
+  }
+  const text = (labels: Labels): string => listed(Object.entries(labels).map(([key, value]) => `${key}=${value}`));
+  return holds(type, `Machines by ${text(sides.machineLabels)}, pods by ${text(sides.podLabels)}`);
+};
+
+const protocolsDeclared: CutoverCheck = ({ request: { service }, facts }) => {
+  if (facts.service === undefined) return undefined;
+  const type = 'ProtocolsDeclared';
+  const silent = facts.service.ports.filter((port) => protocolOf(port) === undefined);
+  if (silent.length > 0) {
+    return fails(
+      type,
+      'ProtocolUnknown',
+      `Service ${service} does not say what ports ${listed(silent.map(({ port }) => String(port)))} speak; set appProtocol, or begin their names with http-, grpc- or tcp-`,
+    );
+  }
+  return holds(type, `Service ${service} says what every port speaks`);
+};
+
+const portsServed: CutoverCheck = ({ request: { service, target }, facts: { deployment, ...facts } }) => {
+  if (facts.service === undefined || deployment === undefined) return undefined;
+  const type = 'PortsServed';
+  const ports = deployment.containers.flatMap((container) => container.ports);
+  // A container may listen on ports that it does not list: only names have to be there.
+  const missing = facts.service.ports.filter(
+    ({ targetPort }) => typeof targetPort === 'string' && !ports.some(({ name }) => name === targetPort),
+  );
+  if (missing.length > 0) {
+    return fails(
+      type,
+      'PortMissing',
+      `Service ${service} sends to ports ${listed(missing.map(({ targetPort }) => String(targetPort)))}, and no container of Deployment ${target.deployment} has one of that name`,
+    );
+  }
+  const listens = (port: number): boolean => ports.some((one) => one.port === port);
+  const unlisted = facts.service.ports.filter(
+    ({ port, targetPort = port }) => typeof targetPort === 'number' && !listens(targetPort),
+  );
+  if (unlisted.length > 0) {
+    return fails(
+      type,
+      'PortNotListed',
+      `No container of Deployment ${target.deployment} lists port ${listed(unlisted.map(({ port, targetPort = port }) => String(targetPort)))}, to which Service ${service} sends; check that it listens there`,
+      'Warning',
+    );
+  }
+  return holds(type, `Pods have every port that Service ${service} sends to`);
+};
+
+const readinessProbed: CutoverCheck = ({ request: { target }, facts: { deployment } }) => {
+  if (deployment === undefined) return undefined;
+  const type = 'ReadinessProbed';
+  if (deployment.containers.some(({ hasReadinessProbe }) => hasReadinessProbe)) {
+    return holds(type, `Pods of Deployment ${target.deployment} say when they are ready`);
+  }
+  return fails(
+    type,
+    'NoReadinessProbe',
+    `Pods of Deployment ${target.deployment} get traffic as soon as they run: no container has a readinessProbe; give the one that serves one`,
+  );
+};
+
+const sameAccount: CutoverCheck = ({ request: { target, workloadGroup }, facts: { deployment, group } }) => {
+  if (deployment === undefined || group === undefined) return undefined;
+  const type = 'SameIdentity';
+  const ofMachines = group.spec.template?.serviceAccount ?? 'default';
+  if (deployment.serviceAccount === ofMachines) return holds(type, `Both run as ${ofMachines}`, 'Warning');
+  return fails(
+    type,
+    'OtherServiceAccount',
+    `Pods of Deployment ${target.deployment} run as ${deployment.serviceAccount}, machines of WorkloadGroup ${workloadGroup} as ${ofMachines}; policies that name one do not hold for the other`,
+    'Warning',
+  );
+};
+
+const routesFree: CutoverCheck = ({ request: { service, name }, facts: { routes, gatewayRoutes } }) => {
+  const type = 'RoutesFree';
+  const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
+    gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
+  const others = routes.filter(({ migration, ref }) => migration !== name && !isOwned(ref));
+  const named = listed(others.map(({ ref }) => `${ref.kind} ${ref.namespace}/${ref.name}`));
+  const rival = others.find(({ migration }) => migration !== undefined)?.migration;
+  if (rival !== undefined)
+    return fails(
+      type,
+      'OtherMigration',
+      `Migration ${rival} moves Service ${service} already (${named}); wait for its end, or cancel it`,
+    );
+  if (others.length > 0)
+    return fails(
+      type,
+      'RoutedAlready',
+      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration: Meshlift makes no second one`,
+    );
+  return holds(type, `Nothing else routes Service ${service}`);
+};
+
+const gatewayRoutesFound: CutoverCheck = ({
+  request: { namespace, ownGatewayRoutes = [] },
+  facts: { gatewayRoutes },
+}) => {
+  if (ownGatewayRoutes.length === 0) return undefined;
+  const type = 'GatewayRoutesFound';
+  const missing = ownGatewayRoutes.filter(
+    (asked) =>
+      !gatewayRoutes.some(
+        (found) =>
+          found.namespace === (asked.namespace ?? namespace) &&
+          found.virtualService === asked.virtualService &&
+          found.route === asked.route,
+      ),
+  );
+  const named = listed(missing.map(({ virtualService, route }) => `${route} of VirtualService ${virtualService}`));
+  if (missing.length > 0)
+    return fails(type, 'RouteMissing', `There is no HTTP route ${named}; name routes as their field name does`);
+  return holds(type, `${gatewayRoutes.length} routes of gateways follow`);
+};
+
+const roomForPods: CutoverCheck = (input) => {
+  const { quotaPods } = input.facts;
+  if (quotaPods === undefined) return undefined;
+  const type = 'RoomForPods';
+  const wanted = replicasOf(input);
+  if (quotaPods < wanted) {
+    return fails(
+      type,
+      'QuotaTooSmall',
+      `The ResourceQuota of namespace ${input.request.namespace} leaves room for ${quotaPods} pods, and ${wanted} are to start; raise it`,
+    );
+  }
+  return holds(type, `The ResourceQuota leaves room for ${quotaPods} pods`);
+};
+
+const stepsRise: CutoverCheck = ({ request: { steps, approvals = [] } }) => {
+  const type = 'StepsRise';
+  const weights = steps.map(({ weight }) => weight);
+  if (weights.some((weight, index) => index > 0 && weight <= (weights[index - 1] ?? 0))) {
+    return fails(type, 'StepsFall', `The weights ${weights.join(', ')} do not rise; a way back is POST .../rollback`);
+  }
+  const unknownApprovals = approvals.filter((weight) => !weights.includes(weight));
+  if (unknownApprovals.length > 0) {
+    return fails(
+      type,
+      'ApprovalWithoutStep',
+      `No step has the weight ${listed(unknownApprovals.map(String))} that is to be approved`,
+    );
+  }
+  return holds(type, `Weights ${weights.join(', ')}`);
+};
+
+const tcpInOneStep: CutoverCheck = ({ request: { steps, service }, facts }) => {
+  if (facts.service === undefined) return undefined;
+  const ports = facts.service.ports.filter((port) => protocolOf(port) === 'tcp');
+  if (ports.length === 0) return undefined;
+  const type = 'TcpMovesAtOnce';
+  const message = `Ports ${listed(ports.map(({ port }) => String(port)))} of Service ${service} speak TCP: new connections move to pods as a whole at 100%, kept ones stay. Where the run begins and where it ends, its route alters the callers' listeners: connections older than Envoy's drain time (45 s by default) are closed there`;
+  return steps.length > 1 ? fails(type, 'WeightsAreForHttp', message, 'Advisory') : holds(type, message, 'Advisory');
+};
+
+const policy: readonly CutoverCheck[] = [
+  serviceExists,
+  groupExists,
+  machinesAreMembers,
+  deploymentExists,
+  podsDoNotServeYet,
+  serviceSelectsBoth,
+  othersSelectPods,
+  endpointsDistinguishable,
+  protocolsDeclared,
+  portsServed,
+  readinessProbed,
+  sameAccount,
+  routesFree,
+  gatewayRoutesFound,
+  roomForPods,
+  stepsRise,
+  tcpInOneStep,
+];
+
+export function cutoverConditions(input: CutoverInput, now: string): Condition[] {
+  return policy.flatMap((check) => {
+    const verdict = check(input);
+    return verdict === undefined ? [] : [{ ...verdict, lastTransitionTime: now }];
+  });
+}
+
+/** Nothing can be judged. */
+export function unreadable({ namespace }: CreateMigration, { type, message }: FactFailure, now: string): Condition {
+  const cure = type === 'ClusterForbidden' ? `; bind ClusterRole meshlift-migrations in namespace ${namespace}` : '';
+  return { ...fails('ClusterReadable', type, `${message}${cure}`), lastTransitionTime: now };
+}
+
+/** As many pods as there are machines, unless told otherwise. */
+export function replicasOf({ request: { target }, facts }: CutoverInput): number {
+  return target.replicas ?? Math.max(1, facts.entries.length);
+}
+
+/** Where nothing else is asked for, what the group's own probe asks for. */
+export function smokePathOf(group: FoundWorkloadGroup | undefined): string {
+  const { path } = (group?.spec.probe?.['httpGet'] ?? {}) as { readonly path?: string };
+  return path ?? '/';
+}

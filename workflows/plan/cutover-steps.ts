@@ -1,0 +1,53 @@
+/** What a migration does, as steps by name, and what it routes by. */
+import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
+import type { CutoverTarget } from '../../activities/render/cutover-routes.ts';
+import type { CreateMigration } from '../../api/schemas/migration.ts';
+import { type CutoverInput, protocolOf, sidesOf } from './cutover-checks.ts';
+
+export const CLAIM_STEPS = ['claimMachines'];
+export const GUARD_STEPS = ['applySubsets', 'guardService'];
+export const POD_STEPS = ['startPods', 'smokeTest'];
+export const LEAVE_STEPS = ['soak', 'awaitFinalize', 'proveSilence', 'retireMachines', 'removeRoutes'];
+
+export const shiftStep = (weight: number): string => `shiftTo${weight}`;
+
+/** A run whose last weight is below 100 stays there: it has nothing to soak or finalize. */
+export function cutoverSteps({ steps, cutoverAt }: Pick<CreateMigration, 'steps' | 'cutoverAt'>): readonly string[] {
+  const shifts = steps.map(({ weight }) => shiftStep(weight));
+  const isWhole = steps.at(-1)?.weight === 100;
+  const before = [...CLAIM_STEPS, ...GUARD_STEPS, ...POD_STEPS, ...(cutoverAt === undefined ? [] : ['awaitCutover'])];
+  return [...before, ...shifts, ...(isWhole ? LEAVE_STEPS : ['holdSplit'])];
+}
+
+/** Only what passed the preflight has one. */
+export function targetOf({ request, facts }: CutoverInput): CutoverTarget | undefined {
+  const sides = sidesOf(facts);
+  if (sides === undefined || facts.service === undefined || facts.deployment === undefined) return undefined;
+  const ports = facts.service.ports.flatMap((port) => {
+    const protocol = protocolOf(port);
+    return protocol === undefined ? [] : [{ port: port.port, protocol }];
+  });
+  const { name: migration, namespace } = request;
+  const { host, gatewayRoutes } = facts;
+  const podSelector = facts.deployment.labels;
+  return { migration, namespace, host, ports, ...sides, podSelector, gatewayRoutes };
+}
+
+/** The two objects that a migration owns in the mesh have one name. */
+export function routeRef(
+  { namespace, migration }: Pick<CutoverTarget, 'namespace' | 'migration'>,
+  kind: 'DestinationRule' | 'VirtualService',
+): ObjectRef {
+  return { apiVersion: 'networking.istio.io/v1', kind, namespace, name: `meshlift-${migration}` };
+}
+
+/** The gateways' VirtualServices that follow. */
+export const gatewayRefs = ({ gatewayRoutes }: Pick<CutoverTarget, 'gatewayRoutes'>): readonly ObjectRef[] =>
+  gatewayRoutes.map(({ namespace, virtualService: name }) => ({
+    ...{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService' },
+    ...{ namespace, name },
+  }));
+
+/** The first port that speaks HTTP; undefined where none does. */
+export const smokePort = ({ ports }: CutoverTarget): number | undefined =>
+  ports.find(({ protocol }) => protocol === 'http')?.port;

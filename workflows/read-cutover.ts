@@ -1,0 +1,61 @@
+/** Reads what a migration starts from, and judges it. Writes nothing. */
+import { isCancellation, TemporalFailure } from '@temporalio/workflow';
+
+import type { Condition } from '../api/schemas/common.ts';
+import type { Machine } from '../api/schemas/machine.ts';
+import type { CreateMigration } from '../api/schemas/migration.ts';
+import { readCluster } from './activity-proxies.ts';
+import type { CutoverPlan } from './cutover.ts';
+import { explainFailure } from './explain-failure.ts';
+import type { MigrationWaits } from './messages.ts';
+import { now } from './operation.ts';
+import { cutoverConditions, type CutoverInput, replicasOf, smokePathOf, unreadable } from './plan/cutover-checks.ts';
+import { targetOf } from './plan/cutover-steps.ts';
+import type { FactFailure } from './plan/plan-input.ts';
+
+export interface ReadCutover {
+  readonly conditions: Condition[];
+  /** Absent where the facts do not let one be made. */
+  readonly plan?: CutoverPlan;
+}
+
+export async function readCutover(
+  request: CreateMigration,
+  { readableMs }: Pick<Required<MigrationWaits>, 'readableMs'>,
+): Promise<ReadCutover> {
+  const { namespace, workloadGroup, service, name: migration } = request;
+  const { deployment } = request.target;
+  const gatewayRoutes = (request.ownGatewayRoutes ?? []).map((route) => ({
+    ...route,
+    namespace: route.namespace ?? namespace,
+  }));
+  const read = async (): Promise<CutoverInput & { readonly machines: readonly Machine[] }> => {
+    const cluster = readCluster(`Read what migration ${namespace}/${migration} starts from`, readableMs);
+    const query = { namespace, workloadGroup, service, deployment, migration, gatewayRoutes };
+    const [facts, machines] = await Promise.all([
+      cluster.readCutoverFacts(query),
+      cluster.readGroupMachines({ namespace, workloadGroup }),
+    ]);
+    return { request, facts, machines };
+  };
+  const input = await read().catch((error: unknown): FactFailure => {
+    if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
+    return explainFailure(error);
+  });
+  if ('type' in input) return { conditions: [unreadable(request, input, now())] };
+  const { facts, machines } = input;
+  const conditions = cutoverConditions(input, now());
+  const target = targetOf(input);
+  if (target === undefined || facts.deployment === undefined) return { conditions };
+  return {
+    conditions,
+    plan: {
+      request,
+      target,
+      machines,
+      replicas: replicasOf(input),
+      replicasBefore: facts.deployment.replicas,
+      smokePath: request.smoke?.path ?? smokePathOf(facts.group),
+    },
+  };
+}
