@@ -1,11 +1,12 @@
 /**
- * Measures what the design promises, as ratios within one run: `npm run bench -- onboarding|api [--json] [--rounds N]`. Progress and
+ * Measures what the design promises, as ratios within one run: `npm run bench -- onboarding|api|cutover [--json] [--rounds N]`. Progress and
  * the readable report go to standard error; with `--json` the last line of standard output is the report. Ends with 1 where a
  * ratio misses its target, and fails where a control does not fail.
  */
 import { parseArgs } from 'node:util';
 
 import { measureApi } from './api/index.ts';
+import { measureCutover } from './cutover/index.ts';
 import { measureOnboarding } from './onboarding/index.ts';
 import { type BenchReport, isMet, renderReport } from './report.ts';
 
@@ -21,6 +22,7 @@ const { values, positionals } = parseArgs({
 const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   onboarding: async () => await measureOnboarding(Number(values.machines), Number(values.rounds ?? 5)),
   api: async () => await measureApi(Number(values.rounds ?? 12)),
+  cutover: async () => await measureCutover(Number(values.rounds ?? 3)),
 };
 
 const [name = ''] = positionals;
