@@ -31,7 +31,7 @@ async function ask<T>(method: string, url: string): Promise<T> {
 
 /**
  * Starts a load at the app that listens on `app` (`http://<address>:8080`). The targets' scheme says what is sent: `http` and
- * `grpc` on kept and fresh connections in turn, one in fifty takes 3 s, one in ten of grpc is a short stream; `tcp` sends
+ * `grpc` on kept and fresh connections in turn, one in fifty takes `slowSeconds` (3), one in ten of grpc is a short stream; `tcp` sends
  * lines over `connections` (50) that are kept; `greeting` waits for the server's first words on fresh ones.
  */
 export async function startLoad(
@@ -39,11 +39,13 @@ export async function startLoad(
   targets: readonly string[],
   ratePerSecond: number,
   connections?: number,
+  slowSeconds?: number,
 ): Promise<RunningLoad> {
   const query = new URLSearchParams([
     ...targets.map((target) => ['url', target] as [string, string]),
     ['rate', String(ratePerSecond)],
     ...(connections === undefined ? [] : [['connections', String(connections)] as [string, string]]),
+    ...(slowSeconds === undefined ? [] : [['slow', `${slowSeconds}s`] as [string, string]]),
   ]);
   const { id } = await ask<{ id: string }>('POST', `${app}/load?${query.toString()}`);
   return {

@@ -47,8 +47,8 @@ func (c *grpcClient) fire(s shot) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	if s.slow {
-		return answerAfter(ctx, connection, slowFor)
+	if s.slow > 0 {
+		return answerAfter(ctx, connection, s.slow)
 	}
 	if s.n%streamEvery == streamEvery/2 {
 		return shortStream(ctx, connection)

@@ -25,12 +25,12 @@ func (c httpClient) close() { c.kept.CloseIdleConnections() }
 
 func (c httpClient) fire(s shot) (string, error) {
 	address := s.target
-	if s.slow {
+	if s.slow > 0 {
 		parsed, err := url.Parse(s.target)
 		if err != nil {
 			return "", err
 		}
-		address = parsed.JoinPath("slow").String() + "?ms=" + strconv.FormatInt(slowFor.Milliseconds(), 10)
+		address = parsed.JoinPath("slow").String() + "?ms=" + strconv.FormatInt(s.slow.Milliseconds(), 10)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()

@@ -64,7 +64,7 @@ func call(w http.ResponseWriter, r *http.Request) {
 }
 
 func callOnce(w http.ResponseWriter, address string) {
-	l, err := newLoad([]string{address}, 1, 1, 0)
+	l, err := newLoad([]string{address}, 1, 1, defaultSlow, 0)
 	if err != nil {
 		answer(w, http.StatusBadRequest, map[string]any{"error": err.Error()})
 		return

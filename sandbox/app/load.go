@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// One in slowEvery requests asks for an answer after slowFor, where the protocol can.
-	slowEvery = 50
-	slowFor   = 3 * time.Second
-	timeout   = 15 * time.Second
+	// One in slowEvery requests asks for an answer after defaultSlow unless told otherwise, where the protocol can.
+	slowEvery   = 50
+	defaultSlow = 3 * time.Second
+	timeout     = 15 * time.Second
 	// dialTimeout bounds the making of a connection.
 	dialTimeout = 5 * time.Second
 	// defaultConnections is how many a tcp load keeps unless told otherwise.
@@ -33,7 +33,9 @@ type load struct {
 	rate    int
 	// connections is how many are kept, over all targets; tcp alone.
 	connections int
-	duration    time.Duration
+	// slow is how long one in slowEvery requests takes.
+	slow     time.Duration
+	duration time.Duration
 }
 
 // client sends the requests of one protocol.
@@ -45,11 +47,12 @@ type client interface {
 
 // shot is one request of a load.
 type shot struct {
-	n       int
-	target  string
-	due     time.Time
-	kept    bool
-	slow    bool
+	n      int
+	target string
+	due    time.Time
+	kept   bool
+	// slow is how long the answer is asked to take; 0 but for a slow one.
+	slow    time.Duration
 	timeout time.Duration
 }
 
@@ -71,11 +74,11 @@ var schemes = map[string]struct {
 	"greeting": {fresh: true, client: newGreetingClient},
 }
 
-func newLoad(targets []string, rate, connections int, duration time.Duration) (load, error) {
+func newLoad(targets []string, rate, connections int, slow, duration time.Duration) (load, error) {
 	if len(targets) == 0 {
 		return load{}, errors.New("a load needs at least one url")
 	}
-	l := load{targets: targets, rate: rate, connections: connections, duration: duration}
+	l := load{targets: targets, rate: rate, connections: connections, slow: slow, duration: duration}
 	for _, target := range targets {
 		parsed, err := url.Parse(target)
 		if err != nil || parsed.Host == "" || schemes[parsed.Scheme].client == nil {
@@ -92,6 +95,9 @@ func newLoad(targets []string, rate, connections int, duration time.Duration) (l
 	if connections < 1 || connections > 1000 {
 		return load{}, errors.New("connections must be 1 to 1000, is " + strconv.Itoa(connections))
 	}
+	if slow <= 0 || slow >= timeout {
+		return load{}, errors.New("slow must be above 0 and below " + timeout.String() + ", is " + slow.String())
+	}
 	return l, nil
 }
 
@@ -99,13 +105,17 @@ func (l load) client(report *report) client { return schemes[l.scheme].client(l,
 
 func (l load) shot(n int, due time.Time) shot {
 	kind := schemes[l.scheme]
+	var slow time.Duration
+	if kind.slow && n%slowEvery == slowEvery-1 {
+		slow = l.slow
+	}
 	return shot{
 		n:      n,
 		target: l.targets[n%len(l.targets)],
 		due:    due,
 		// In turn, and the other way round after each slow one, so that slow ones take turns as well.
 		kept:    kind.kept && (!kind.fresh || (n/len(l.targets)+n/slowEvery)%2 == 0),
-		slow:    kind.slow && n%slowEvery == slowEvery-1,
+		slow:    slow,
 		timeout: timeout,
 	}
 }

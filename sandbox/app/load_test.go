@@ -15,7 +15,7 @@ import (
 
 func runLoad(t *testing.T, target string, rate int, duration time.Duration) summary {
 	t.Helper()
-	l, err := newLoad([]string{target}, rate, 10, duration)
+	l, err := newLoad([]string{target}, rate, 10, defaultSlow, duration)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestLoadCountsEveryAnswer(t *testing.T) {
 	if s.Running || s.Failed != 0 || s.Sent < 55 || s.Sent > 61 || s.AnsweredBy["here"] != s.Sent {
 		t.Errorf("want about 60 requests, all answered by here, got %+v", s)
 	}
-	if s.Seconds < slowFor.Seconds() {
+	if s.Seconds < defaultSlow.Seconds() {
 		t.Errorf("want the slow request awaited, the load ended after %v s", s.Seconds)
 	}
 }

@@ -22,11 +22,12 @@ func loadCommand(args []string) error {
 	flags.Var(&targets, "url", "http, grpc, tcp or greeting address to send to; repeatable, taken in turn")
 	rate := flags.Int("rate", 200, "requests per second")
 	connections := flags.Int("connections", defaultConnections, "connections that a tcp load keeps")
+	slow := flags.Duration("slow", defaultSlow, "how long one in fifty requests takes, of http and grpc")
 	duration := flags.Duration("duration", 0, "how long to send; until SIGTERM when 0")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	l, err := newLoad(targets, *rate, *connections, *duration)
+	l, err := newLoad(targets, *rate, *connections, *slow, *duration)
 	if err != nil {
 		return err
 	}

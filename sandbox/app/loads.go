@@ -15,7 +15,7 @@ type runningLoad struct {
 	done   chan struct{}
 }
 
-// registerLoads adds: POST /load?url=&rate=&connections=&duration= starts (201 with id), GET /load/{id} reports, POST /load/{id}/stop
+// registerLoads adds: POST /load?url=&rate=&connections=&slow=&duration= starts (201 with id), GET /load/{id} reports, POST /load/{id}/stop
 // stops, waits for the answers under way and reports.
 func registerLoads(mux *http.ServeMux) {
 	var mutex sync.Mutex
@@ -70,11 +70,16 @@ func loadOf(r *http.Request) (load, error) {
 			return load{}, err
 		}
 	}
-	var duration time.Duration
+	slow, duration := defaultSlow, time.Duration(0)
+	if text := query.Get("slow"); text != "" {
+		if slow, err = time.ParseDuration(text); err != nil {
+			return load{}, err
+		}
+	}
 	if text := query.Get("duration"); text != "" {
 		if duration, err = time.ParseDuration(text); err != nil {
 			return load{}, err
 		}
 	}
-	return newLoad(query["url"], rate, connections, duration)
+	return newLoad(query["url"], rate, connections, slow, duration)
 }

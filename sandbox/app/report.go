@@ -113,7 +113,7 @@ func (r *report) ended(s shot, hostname string, err error) {
 	if err == nil {
 		r.succeeded++
 		r.answeredBy[hostname]++
-		if !s.slow {
+		if s.slow == 0 {
 			now := time.Now()
 			r.gap = max(r.gap, now.Sub(r.lastSucceeded))
 			r.lastSucceeded = now
@@ -125,7 +125,7 @@ func (r *report) ended(s shot, hostname string, err error) {
 	r.target(s.target).Failed++
 	r.reasons[reason(err)]++
 	if len(r.failures) < keptFailures {
-		r.failures = append(r.failures, failure{s.due, s.target, s.connection(), s.slow, reason(err), err.Error(), took.Seconds()})
+		r.failures = append(r.failures, failure{s.due, s.target, s.connection(), s.slow > 0, reason(err), err.Error(), took.Seconds()})
 	}
 }
 
