@@ -12,6 +12,7 @@ import type { Host, Machine } from '../api/schemas/machine.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
 import type { Counters } from '../workflows/plan/cutover-analysis.ts';
+import type { AskedQuery, MetricValues } from '../workflows/plan/metric-queries.ts';
 import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
 import { admitHost } from './admit-host.ts';
 import { failure } from './failures.ts';
@@ -19,6 +20,7 @@ import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './
 import type { CutoverFacts, CutoverPort, CutoverQuery, PodsQuery } from './ports/cutover-port.ts';
 import type { HostPort } from './ports/host-port.ts';
 import type { MeshPort, PushType } from './ports/mesh-port.ts';
+import type { MetricsPort } from './ports/metrics-port.ts';
 import {
   type CutoverTarget,
   podsSubset,
@@ -65,6 +67,7 @@ export interface CutoverActivityPorts {
   readonly cluster: ClusterPort;
   readonly cutover: CutoverPort;
   readonly mesh: MeshPort;
+  readonly metrics: MetricsPort;
   readonly host: HostPort;
   readonly hostCidrs?: readonly string[];
 }
@@ -252,6 +255,16 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
         async ({ name }) => [name, inboundCounters(await cutover.readProxyMetrics(query.namespace, name))] as const,
       );
       return Object.fromEntries(await Promise.all(read));
+    },
+
+    /** The number that each query answers with; null where it has no sample. Failure types: those of the MetricsPort. */
+    async queryMetrics({ queries }: { queries: readonly AskedQuery[] }): Promise<readonly MetricValues[]> {
+      const { cancellationSignal } = Context.current();
+      const ask = async (promql: string | undefined): Promise<number | null> =>
+        promql === undefined ? null : ((await ports.metrics.query(promql, cancellationSignal)) ?? null);
+      return await Promise.all(
+        queries.map(async ({ pods, machines }) => ({ pods: await ask(pods), machines: await ask(machines) })),
+      );
     },
 
     /** What a machine's proxy has counted of requests to it. */

@@ -8,6 +8,7 @@ import type { ClusterPort } from './ports/cluster-port.ts';
 import type { CutoverPort } from './ports/cutover-port.ts';
 import type { HostPort } from './ports/host-port.ts';
 import type { MeshPort } from './ports/mesh-port.ts';
+import type { MetricsPort } from './ports/metrics-port.ts';
 import type { PackagePort } from './ports/package-port.ts';
 
 export interface Ports {
@@ -15,6 +16,7 @@ export interface Ports {
   readonly cutover: CutoverPort;
   readonly host: HostPort;
   readonly mesh: MeshPort;
+  readonly metrics: MetricsPort;
   readonly packages: PackagePort;
   /** The worker's own limit on hosts, whatever the policies say; absent: none. */
   readonly hostCidrs?: readonly string[];

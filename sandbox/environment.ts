@@ -5,6 +5,7 @@ import { auditLog } from './kubernetes/audit.ts';
 import { ingressAddress, istio, jumpHost, loginUser, paths, ports, temporalNamespace } from './layout.ts';
 import { hostKeyOf } from './machines/ssh-keys.ts';
 import { goBuild } from './parts/go-builds.ts';
+import { prometheusUrl } from './prometheus.ts';
 import { readState } from './state.ts';
 import { temporalAddress } from './temporal.ts';
 
@@ -26,6 +27,7 @@ export async function environment(): Promise<string[]> {
     MESHLIFT_API: `http://127.0.0.1:${ports.meshliftApi}`,
     MESHLIFT_ISTIO_NAMESPACE: istio.namespace,
     MESHLIFT_PACKAGES: paths.packages,
+    MESHLIFT_PROMETHEUS: prometheusUrl,
     TEMPORAL_ADDRESS: temporalAddress,
     TEMPORAL_NAMESPACE: temporalNamespace,
     SANDBOX_SSH_KEY: paths.sshKey,

@@ -9,6 +9,7 @@ const needed: Readonly<Record<string, number>> = {
   'etcd peers': ports.etcdPeer,
   Temporal: ports.temporal,
   'Temporal UI': ports.temporalUi,
+  Prometheus: ports.prometheus,
   'kube-controller-manager': 10257,
   'kube-scheduler': 10259,
   kubelet: 10248,

@@ -66,6 +66,7 @@ export const ports = {
   apiServer: 16443,
   temporal: 7233,
   temporalUi: 8233,
+  prometheus: 19090,
   meshliftApi: 8080,
 } as const;
 

@@ -15,10 +15,11 @@ import { layPackages } from './machines/deb.ts';
 import { rootFilesystem } from './machines/root.ts';
 import { ensureSshKey } from './machines/ssh-keys.ts';
 import { makeNetworks } from './network.ts';
-import { nodeToolsFolder } from './parts/debian.ts';
+import { nodeToolsFolder, prometheusFolder } from './parts/debian.ts';
 import { goBuild } from './parts/go-builds.ts';
 import { isAlive } from './processes.ts';
 import { say, step } from './progress.ts';
+import { startPrometheus } from './prometheus.ts';
 import { startMachineDns } from './machine-dns.ts';
 import { platformProcesses, readState, writeState, type State } from './state.ts';
 import { startTemporal } from './temporal.ts';
@@ -67,6 +68,7 @@ async function buildParts(): Promise<void> {
   await Promise.all([
     ...(['kubernetes', 'istio', 'coredns', 'temporal', 'pause', 'app'] as const).map(goBuild),
     nodeToolsFolder(),
+    prometheusFolder(),
     buildImages(),
     rootFilesystem(),
   ]);
@@ -85,6 +87,9 @@ async function bringUp(): Promise<void> {
   const api = step('starting etcd and the Kubernetes control plane', startControlPlane);
   const node = Promise.all([api, containers]).then(async () => {
     await step('starting kubelet and kube-proxy', startNode);
+  });
+  const prometheus = api.then(async () => {
+    await step('starting Prometheus', startPrometheus);
   });
   const namespaces = api.then(async () => {
     ensureSshKey();
@@ -106,7 +111,7 @@ async function bringUp(): Promise<void> {
   const mesh = Promise.all([istiod, namespaces]).then(async () => {
     await step('starting the gateway and the workloads', startMeshed);
   });
-  await Promise.all([packages, temporal, images, node, dns, mesh]);
+  await Promise.all([packages, temporal, images, node, dns, mesh, prometheus]);
 }
 
 async function startNode(): Promise<void> {

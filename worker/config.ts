@@ -40,6 +40,12 @@ const WorkerEnvironment = Type.Object({
   }),
   MESHLIFT_PACKAGE_CACHE: Type.Optional(Type.String({ pattern: '^/', description: 'an absolute directory' })),
   MESHLIFT_HOST_CIDRS: Type.Optional(cidrs),
+  MESHLIFT_PROMETHEUS: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^@]+$',
+      description: 'an http(s) URL without user, password or @, of a Prometheus',
+    }),
+  ),
   MESHLIFT_HOST_CONCURRENCY: Type.Optional(atLeastOne),
   MESHLIFT_CACHED_WORKFLOWS: Type.Optional(zeroOrMore),
 });
@@ -55,6 +61,8 @@ export interface WorkerConfig {
   readonly workflowCache: string;
   /** Networks outside of which no host is connected to, whatever the policies say; absent: no such limit. */
   readonly hostCidrs?: readonly string[];
+  /** Where queries of an analysis are asked; absent: such an analysis is refused. */
+  readonly prometheus?: string;
   /** SSH connections at once. */
   readonly hostConcurrency: number;
   /** Workflows kept in memory; 0 replays each from its history at every task. */
@@ -67,7 +75,7 @@ const DEFAULT_TEMPORAL_NAMESPACE = 'meshlift';
 
 /**
  * Reads `MESHLIFT_PACKAGES` (required), `MESHLIFT_ISTIO_NAMESPACE` (`istio-system`), `MESHLIFT_NAMESPACE` (`meshlift-system`),
- * `MESHLIFT_PACKAGE_CACHE`, `MESHLIFT_HOST_CIDRS` (no limit), `MESHLIFT_HOST_CONCURRENCY` (50), `MESHLIFT_CACHED_WORKFLOWS` (500), and Temporal's own variables
+ * `MESHLIFT_PACKAGE_CACHE`, `MESHLIFT_HOST_CIDRS` (no limit), `MESHLIFT_PROMETHEUS` (none), `MESHLIFT_HOST_CONCURRENCY` (50), `MESHLIFT_CACHED_WORKFLOWS` (500), and Temporal's own variables
  * and profile file. Throws `ConfigError`.
  */
 export function readWorkerConfig(environment: Environment): WorkerConfig {
@@ -76,6 +84,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
   if (!temporal || faults.length > 0) throw new ConfigError(faults);
   const read = (name: keyof typeof WorkerEnvironment.properties) => environment[name];
   const hostCidrs = read('MESHLIFT_HOST_CIDRS');
+  const prometheus = read('MESHLIFT_PROMETHEUS');
   return Object.freeze({
     temporal,
     istioNamespace: read('MESHLIFT_ISTIO_NAMESPACE') ?? 'istio-system',
@@ -86,6 +95,7 @@ export function readWorkerConfig(environment: Environment): WorkerConfig {
     },
     workflowCache: join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'meshlift', 'workflows'),
     ...(hostCidrs === undefined ? {} : { hostCidrs: hostCidrs.split(',') }),
+    ...(prometheus === undefined ? {} : { prometheus }),
     hostConcurrency: Number(read('MESHLIFT_HOST_CONCURRENCY') ?? 50),
     cachedWorkflows: Number(read('MESHLIFT_CACHED_WORKFLOWS') ?? 500),
   });

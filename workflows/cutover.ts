@@ -19,9 +19,10 @@ import { explainFailure } from './explain-failure.ts';
 import { LeadingRoutes } from './leading-routes.ts';
 import { type MigrationWaits, releaseSignal } from './messages.ts';
 import type { OperationReport } from './operation.ts';
-import { type Counters, countsBetween, defaultAnalysis, judge } from './plan/cutover-analysis.ts';
+import { type Counters, countsBetween, defaultAnalysis, judge, type Verdict } from './plan/cutover-analysis.ts';
 import { CLAIM_STEPS, GUARD_STEPS, LEAVE_STEPS, POD_STEPS, shiftStep, smokePort } from './plan/cutover-steps.ts';
 import { durationMs } from './plan/durations.ts';
+import { askedQueries, judgeQueries, queriesOf } from './plan/metric-queries.ts';
 
 const DEFAULT_HOLD = '1m';
 const DEFAULT_READY = '5m';
@@ -322,8 +323,8 @@ export class Cutover {
     const every = Math.min(Math.max(lengthMs / LOOKS_IN_HOLD, LOOK_AGAIN_MS), LOOK_AT_LEAST_MS);
     for (let left = lengthMs; left > 0; left = until - Date.now()) {
       await this.routes.whileFollowed(() => sleep(Math.min(left, every), { summary }));
-      if (Date.now() >= until || !this.isCounted()) continue;
-      const { kind, message } = judge(this.analysis(), await this.since(before));
+      if (Date.now() >= until || !this.isJudged()) continue;
+      const { kind, message } = await this.verdict(await this.since(before), before);
       if (kind === 'Failed') throw ApplicationFailure.nonRetryable(message, 'AnalysisFailed');
     }
   }
@@ -331,9 +332,9 @@ export class Cutover {
   /** Waits for enough to judge by, unless told otherwise; a verdict is final. */
   private async judge(before: Counted): Promise<void> {
     const analysis = this.analysis();
-    while (this.isCounted()) {
+    while (this.isJudged()) {
       const evidence = await this.since(before);
-      const verdict = judge(analysis, evidence);
+      const verdict = await this.verdict(evidence, before);
       this.routes.note(evidence);
       switch (verdict.kind) {
         case 'Passed':
@@ -353,16 +354,37 @@ export class Cutover {
     }
   }
 
-  /** Proxies count requests; of TCP there is nothing to judge by but that pods are ready, which is followed. */
+  private isJudged(): boolean {
+    return this.isCounted() || queriesOf(this.plan.request).length > 0;
+  }
+
+  /** Proxies count requests; of TCP there is nothing to judge by but that pods are ready, which is followed, and queries. */
   private isCounted(): boolean {
     return smokePort(this.plan.target) !== undefined;
+  }
+
+  /** By the proxies' counters, and where they say nothing against the pods by the queries. */
+  private async verdict(evidence: Evidence, { at }: Counted): Promise<Verdict> {
+    const counted: Verdict = this.isCounted() ? judge(this.analysis(), evidence) : { kind: 'Passed', message: '' };
+    const { request } = this.plan;
+    const queries = queriesOf(request);
+    if (queries.length === 0 || counted.kind !== 'Passed') return counted;
+    try {
+      const metrics = readCluster('Ask Prometheus the queries of the analysis', this.waits.countMs);
+      const asked = askedQueries(request, (Date.now() - at) / 1_000);
+      return judgeQueries(queries, await metrics.queryMetrics({ queries: asked }));
+    } catch (error) {
+      if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+      // A store that is away says nothing, neither for the pods nor against them.
+      return { kind: 'Inconclusive', message: explainFailure(error).message };
+    }
   }
 
   private analysis(): Analysis {
     return { ...defaultAnalysis, ...this.plan.request.analysis };
   }
 
-  private async since(before: Counted): Promise<{ machines: SideCounts; pods: SideCounts }> {
+  private async since(before: Counted): Promise<Evidence> {
     const after = await this.count();
     return { machines: countsBetween(before.machines, after.machines), pods: countsBetween(before.pods, after.pods) };
   }
@@ -372,7 +394,7 @@ export class Cutover {
     const { podSelector: labels } = this.plan.target;
     const cluster = readCluster('Read what pods have served', this.waits.countMs);
     const [machines, pods] = await Promise.all([this.countMachines(), cluster.readPodCounters({ namespace, labels })]);
-    return { machines, pods };
+    return { at: Date.now(), machines, pods };
   }
 
   /** A machine that cannot be asked is left out: one that is lost takes no traffic, and the pods are judged all the same. */
@@ -393,7 +415,14 @@ export class Cutover {
   }
 }
 
+interface Evidence {
+  readonly machines: SideCounts;
+  readonly pods: SideCounts;
+}
+
 interface Counted {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
   readonly machines: Counters;
   readonly pods: Counters;
 }

@@ -11,12 +11,34 @@ import type { MigrationWaits } from './messages.ts';
 import { now } from './operation.ts';
 import { cutoverConditions, type CutoverInput, replicasOf, smokePathOf, unreadable } from './plan/cutover-checks.ts';
 import { targetOf } from './plan/cutover-steps.ts';
+import { askedQueries, faultOf, queriesOf } from './plan/metric-queries.ts';
 import type { FactFailure } from './plan/plan-input.ts';
+
+const PREVIEW_WINDOW_SECONDS = 60;
 
 export interface ReadCutover {
   readonly conditions: Condition[];
   /** Absent where the facts do not let one be made. */
   readonly plan?: CutoverPlan;
+}
+
+/** Why Prometheus does not take a query of the analysis; that it has no sample before pods serve is no reason. */
+async function refusedQuery(request: CreateMigration, readableMs: number): Promise<FactFailure | undefined> {
+  // A faulty one is told by itself.
+  if (queriesOf(request).length === 0 || queriesOf(request).some((query) => faultOf(query) !== undefined))
+    return undefined;
+  const queries = askedQueries(request, PREVIEW_WINDOW_SECONDS);
+  try {
+    await readCluster('Ask Prometheus the queries of the analysis', readableMs).queryMetrics({ queries });
+    return undefined;
+  } catch (error) {
+    return asFinding(error);
+  }
+}
+
+function asFinding(error: unknown): FactFailure {
+  if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
+  return explainFailure(error);
 }
 
 export async function readCutover(
@@ -36,12 +58,10 @@ export async function readCutover(
       cluster.readCutoverFacts(query),
       cluster.readGroupMachines({ namespace, workloadGroup }),
     ]);
-    return { request, facts, machines };
+    const queryFailure = await refusedQuery(request, readableMs);
+    return { request, facts, machines, ...(queryFailure === undefined ? {} : { queryFailure }) };
   };
-  const input = await read().catch((error: unknown): FactFailure => {
-    if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
-    return explainFailure(error);
-  });
+  const input = await read().catch(asFinding);
   if ('type' in input) return { conditions: [unreadable(request, input, now())] };
   const { facts, machines } = input;
   const conditions = cutoverConditions(input, now());

@@ -29,6 +29,7 @@ import type {
 import { migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
+import { readPolicies } from './kubernetes-policies.ts';
 import { registeredGroupAnnotation } from './workload-entries.ts';
 
 const networking = 'networking.istio.io/v1';
@@ -83,13 +84,14 @@ export class KubernetesCutover implements CutoverPort {
   async readFacts(query: CutoverQuery): Promise<CutoverFacts> {
     const { namespace, service, deployment, workloadGroup } = query;
     return await asClusterFailure(`Facts for migration ${namespace}/${query.migration}`, async () => {
-      const [services, foundDeployment, group, entries, routes, quotas] = await Promise.all([
+      const [services, foundDeployment, group, entries, routes, quotas, policies] = await Promise.all([
         this.#client.core.listNamespacedService({ namespace }),
         found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment })),
         this.#read('WorkloadGroup', namespace, workloadGroup),
         this.#client.objects.list<RawEntry & ClientObject>(networking, 'WorkloadEntry', namespace),
         this.#routesOf(namespace, service),
         this.#client.core.listNamespacedResourceQuota({ namespace }),
+        readPolicies(this.#client, namespace, namespace),
       ]);
       const objects = await this.#ownObjects(query);
       const room = quotas.items.flatMap(({ status }) => {
@@ -135,6 +137,7 @@ export class KubernetesCutover implements CutoverPort {
           : { deployment: deploymentOf(foundDeployment, await this.#isInjected(namespace, foundDeployment)) }),
         routes,
         gatewayRoutes: await this.#gatewayRoutes(query),
+        policies,
         objects,
         ...(room.length === 0 ? {} : { quotaPods: Math.min(...room) }),
       };

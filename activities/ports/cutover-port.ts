@@ -76,6 +76,8 @@ export interface CutoverFacts {
   readonly routes: readonly FoundRoute[];
   /** Those that were asked for and are there. */
   readonly gatewayRoutes: readonly GatewayRoute[];
+  /** Sidecars, PeerAuthentications and AuthorizationPolicies of the namespace that Meshlift did not make. */
+  readonly policies: readonly KubernetesObject[];
   /** Objects of this migration as they stand. */
   readonly objects: readonly KubernetesObject[];
   /** Room that ResourceQuotas leave for pods; absent where none is set. */

@@ -19,6 +19,31 @@ const CutoverStep = Type.Object(
   closed,
 );
 
+const promql = { minLength: 1, maxLength: 2_000 };
+
+/** One number of a store of metrics, and what it may be: at least one limit is needed. */
+export const MetricQuery = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+    query: Type.String({
+      ...promql,
+      description:
+        'Of pods: PromQL that answers with one number. {{namespace}}, {{service}}, {{deployment}}, {{workloadGroup}} and {{window}} (since the step began, e.g. 60s) are filled in',
+      examples: [
+        'histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket{reporter="destination",destination_workload_namespace="{{namespace}}",destination_workload="{{deployment}}"}[{{window}}])))',
+      ],
+    }),
+    machinesQuery: Type.Optional(Type.String({ ...promql, description: 'The same of machines; maxRatio needs it' })),
+    atLeast: Type.Optional(Type.Number({ description: 'Of pods' })),
+    atMost: Type.Optional(Type.Number({ description: 'Of pods' })),
+    maxRatio: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: 'How many times the number of machines that of pods may be' }),
+    ),
+  },
+  closed,
+);
+export type MetricQuery = Type.Static<typeof MetricQuery>;
+
 /** What a step must show: pods against machines in the same window, and against the limits. */
 export const Analysis = Type.Object(
   {
@@ -36,6 +61,14 @@ export const Analysis = Type.Object(
     ),
     maxLatencyRatio: Type.Optional(
       Type.Number({ exclusiveMinimum: 0, description: "Of the mean answer to the machines' mean; default 2" }),
+    ),
+    queries: Type.Optional(
+      Type.Array(MetricQuery, {
+        minItems: 1,
+        maxItems: 10,
+        description:
+          "Asked of the Prometheus that the worker knows, and judged beside the proxies' counters; default: none",
+      }),
     ),
     onInconclusive: Type.Optional(
       Type.Union([Type.Literal('wait'), Type.Literal('pause'), Type.Literal('rollback')], {

@@ -21,6 +21,7 @@ const ports = {
   cutover: refusing,
   host: refusing,
   mesh: refusing,
+  metrics: refusing,
   packages: refusing,
 } as unknown as Ports;
 const settings = {

@@ -4,6 +4,7 @@ import type { Ports } from '../../activities/index.ts';
 import type { ClusterFacts, ClusterPort } from '../../activities/ports/cluster-port.ts';
 import type { CutoverPort } from '../../activities/ports/cutover-port.ts';
 import type { MeshPort } from '../../activities/ports/mesh-port.ts';
+import type { MetricsPort } from '../../activities/ports/metrics-port.ts';
 import type { PackagePort } from '../../activities/ports/package-port.ts';
 import { login } from './parts.ts';
 
@@ -47,6 +48,7 @@ export function labPorts(privateKey: string): Ports {
     } as unknown as ClusterPort,
     cutover: {} as CutoverPort,
     mesh: {} as MeshPort,
+    metrics: {} as MetricsPort,
     packages: {} as PackagePort,
   };
 }

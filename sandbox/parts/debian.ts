@@ -34,6 +34,9 @@ const machineTools = debianPart(
   () => undefined,
 );
 
+/** Its one program; Debian's own service of it does not start. */
+const prometheus = debianPart('debian-prometheus', ['prometheus'], () => undefined);
+
 const known = new Map<string, Promise<string>>();
 const ensure = async (part: Part): Promise<string> => {
   const folder = known.get(part.name) ?? fetchPart(part);
@@ -47,6 +50,7 @@ const fetchPart = async (part: Part): Promise<string> =>
 
 export const nodeToolsFolder = async (): Promise<string> => await ensure(nodeTools);
 export const machineToolsFolder = async (): Promise<string> => await ensure(machineTools);
+export const prometheusFolder = async (): Promise<string> => await ensure(prometheus);
 export const proxyRootFolder = async (): Promise<string> => await ensure(proxyRoot);
 /** Environment of a process that calls iptables, runc or CNI plugins by name. */
 export const nodeToolsEnvironment = (folder: string): NodeJS.ProcessEnv => ({

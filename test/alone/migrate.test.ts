@@ -13,7 +13,7 @@ import { eventually } from '../../demo/eventually.ts';
 import { powerOff, powerOn } from '../../demo/sandbox-client.ts';
 import { applyObjects } from '../../demo/target.ts';
 import { failedOf, reasonsOf } from '../support/drain-lab.ts';
-import { type MigrationLab, migrationLab, waitsFor } from '../support/migration-lab.ts';
+import { type MigrationLab, migrationLab, p99OfBoth, shareOfErrors, waitsFor } from '../support/migration-lab.ts';
 import { migrationRows, runRow } from '../support/migration-rows.ts';
 import { endOf } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
@@ -48,7 +48,8 @@ describe('a migration', () => {
   test('gives pods the share that its steps say, and rolled back at 50% leaves everything as it was', async () => {
     const load = await lab.load();
     const steps = [20, 50, 100].map((weight) => ({ weight, hold: '2s' }));
-    const { id } = await lab.start(lab.request('back', { steps, approvals: [50, 100] }));
+    const analysis = { minRequests: 20, queries: [{ ...shareOfErrors, atMost: 0 }, p99OfBoth] };
+    const { id } = await lab.start(lab.request('back', { steps, approvals: [50, 100], analysis }));
     await waitsFor(platform, id, /approve of 50%/);
     const seen = [await podShare()];
     await lab.control(id, 'approve', 'a test');

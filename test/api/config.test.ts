@@ -74,3 +74,18 @@ test('the worker refuses a package address with a password, and does not repeat 
   expect(start).toThrow(/MESHLIFT_PACKAGES='https:\/\/\.\.\.@packages.*without user, password/);
   expect(start).toThrow(expect.objectContaining({ message: expect.not.stringContaining('s3cret') as unknown }));
 });
+
+test.each([
+  ['http://prometheus.monitoring:9090', 'http://prometheus.monitoring:9090'],
+  ['https://metrics.example/tenant-1/', 'https://metrics.example/tenant-1/'],
+])('a worker asks the Prometheus at %s', (given, prometheus) => {
+  expect(readWorkerConfig({ MESHLIFT_PACKAGES: '/packages', MESHLIFT_PROMETHEUS: given })).toMatchObject({
+    prometheus,
+  });
+});
+
+test.each(['prometheus:9090', 'https://me:s3cret@metrics.example'])('a worker refuses the Prometheus %s', (given) => {
+  const start = (): unknown => readWorkerConfig({ MESHLIFT_PACKAGES: '/packages', MESHLIFT_PROMETHEUS: given });
+  expect(start).toThrow(/MESHLIFT_PROMETHEUS=.*without user, password/);
+  expect(start).toThrow(expect.objectContaining({ message: expect.not.stringContaining('s3cret') as unknown }));
+});

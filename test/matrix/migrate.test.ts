@@ -6,27 +6,32 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
-import { podAddress } from '../../demo/sandbox-client.ts';
+import { podAddress, sandboxEnv } from '../../demo/sandbox-client.ts';
 import { applyObjects } from '../../demo/target.ts';
 import { failedOf, reasonsOf } from '../support/drain-lab.ts';
-import { type MigrationLab, migrationLab, waitsFor } from '../support/migration-lab.ts';
+import { type MigrationLab, migrationLab, shareOfErrors, waitsFor } from '../support/migration-lab.ts';
 import { migrationRows, runRow } from '../support/migration-rows.ts';
 import { endOf } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { command } from '../support/sandbox.ts';
+import { type TcpDoor, tcpDoor } from '../support/tcp-door.ts';
 import { cutoverSteps } from '../../workflows/plan/cutover-steps.ts';
 
 let platform: Platform;
 let lab: MigrationLab;
+let prometheus: TcpDoor;
 
 beforeAll(async () => {
-  platform = await startPlatform();
+  const { exports } = await sandboxEnv();
+  prometheus = await tcpDoor(new URL(exports['MESHLIFT_PROMETHEUS'] ?? '').host);
+  platform = await startPlatform({ worker: { MESHLIFT_PROMETHEUS: `http://${prometheus.address}` } });
   lab = await migrationLab(platform, 'back', 2);
 }, 300_000);
 
 afterAll(async () => {
   await platform.stop();
   await lab.remove();
+  await prometheus.down();
 }, 120_000);
 
 const steps = [50, 100].map((weight) => ({ weight, hold: '1s' }));
@@ -76,6 +81,25 @@ test.each(Object.entries(migrationRows))(
   },
   300_000,
 );
+
+test('a Prometheus that is away is waited for', async () => {
+  await lab.deploy({});
+  const load = await lab.load();
+  const analysis = { minRequests: 20, queries: [{ ...shareOfErrors, atMost: 0 }] };
+  const { id } = await lab.start(
+    lab.request('again', { steps: [50, 100].map((weight) => ({ weight, hold: '1s' })), approvals: [50], analysis }),
+  );
+  await waitsFor(platform, id, /approve of 50%/);
+  await prometheus.down();
+  await lab.control(id, 'approve');
+  await waitsFor(platform, id, /Prometheus at .* does not answer/);
+  await prometheus.up();
+  await waitsFor(platform, id, /finalize/);
+  await lab.control(id, 'rollback', 'a test');
+  expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
+  expect(failedOf(await load.stop())).toBe(0);
+  expect(await lab.left()).toEqual([]);
+}, 300_000);
 
 test('nothing is lost while the worker is killed at each step, the API and an istiod once', async () => {
   const load = await lab.load();

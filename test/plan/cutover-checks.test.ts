@@ -1,8 +1,9 @@
 /** The preflight of a migration: one row per finding, all of them told at once. */
 import { describe, expect, test } from '@jest/globals';
 
+import type { KubernetesObject } from '../../activities/ports/cluster-port.ts';
 import type { CutoverFacts, FoundDeployment } from '../../activities/ports/cutover-port.ts';
-import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { CreateMigration, MetricQuery } from '../../api/schemas/migration.ts';
 import {
   cutoverConditions,
   type CutoverInput,
@@ -57,6 +58,7 @@ const facts: CutoverFacts = {
   deployment,
   routes: [],
   gatewayRoutes: [],
+  policies: [],
   objects: [],
 };
 const machines = ['orders-1', 'orders-2'].map((name) => ({ name, namespace: 'shop', phase: 'InMesh' as const }));
@@ -90,6 +92,27 @@ test('what cannot be read is the only finding, and says what is missing', () => 
   });
 });
 
+const queried = (query: Partial<MetricQuery>): CutoverInput =>
+  asked({ analysis: { queries: [{ name: 'errors', query: 'up', ...query }] } });
+
+test.each<[string, CutoverInput, string]>([
+  ['a query without a limit', queried({}), 'QueryFaulty'],
+  [
+    'a query that Prometheus refuses',
+    { ...queried({ atMost: 1 }), queryFailure: { type: 'QueryRefused', message: 'no' } },
+    'QueryRefused',
+  ],
+])('%s blocks', (_, input, reason) => {
+  expect(found(input)).toEqual([{ type: 'QueriesAnswered', reason, category: 'Critical' }]);
+});
+
+test('queries that Prometheus takes are told', () => {
+  expect(found(queried({ atMost: 1 }))).toEqual([]);
+  expect(cutoverConditions(queried({ atMost: 1 }), now)).toContainEqual(
+    expect.objectContaining({ type: 'QueriesAnswered', status: 'True', message: 'Prometheus takes errors' }),
+  );
+});
+
 test('other Services that select the pods are told of, and do not hold it up', () => {
   const services = [
     { name: 'all-of-v2', selector: { version: 'v2' } },
@@ -98,6 +121,51 @@ test('other Services that select the pods are told of, and do not hold it up', (
   expect(found(withFacts({ otherServices: services }))).toEqual([
     { type: 'OneServiceSelects', reason: 'OtherServiceSelects', category: 'Warning' },
   ]);
+});
+
+const policy = (kind: string, spec: object): KubernetesObject => ({
+  ...{ apiVersion: 'security.istio.io/v1', kind, spec },
+  metadata: { namespace: 'shop', name: 'theirs' },
+});
+const ofPods = { version: 'v2' };
+
+describe('policies of others', () => {
+  const same = 'Both sides obey the same policies';
+
+  test.each<[string, KubernetesObject, 'True' | 'False', string]>([
+    ['for the whole namespace', policy('AuthorizationPolicy', {}), 'True', same],
+    ['for both sides', policy('PeerAuthentication', { selector: { matchLabels: { app: 'orders' } } }), 'True', same],
+    ['for neither', policy('AuthorizationPolicy', { selector: { matchLabels: { app: 'payments' } } }), 'True', same],
+    [
+      'for a waypoint',
+      policy('AuthorizationPolicy', { targetRefs: [{ kind: 'Service', name: 'orders' }] }),
+      'True',
+      same,
+    ],
+    [
+      'for pods alone',
+      policy('AuthorizationPolicy', { selector: { matchLabels: ofPods } }),
+      'False',
+      'AuthorizationPolicy shop/theirs (pods, 0 of 2 machines)',
+    ],
+    [
+      'for pods alone, as a Sidecar says it',
+      policy('Sidecar', { workloadSelector: { labels: ofPods } }),
+      'False',
+      'Sidecar shop/theirs (pods, 0 of 2 machines)',
+    ],
+    [
+      'for one machine',
+      policy('PeerAuthentication', { selector: { matchLabels: { 'meshlift.dev/machine': 'orders-1' } } }),
+      'False',
+      'PeerAuthentication shop/theirs (no pod, 1 of 2 machines)',
+    ],
+  ])('%s', (_, theirs, status, told) => {
+    const [condition] = cutoverConditions(withFacts({ policies: [theirs] }), now).filter(
+      ({ type }) => type === 'SamePolicies',
+    );
+    expect(condition).toMatchObject({ status, category: 'Warning', message: expect.stringContaining(told) as unknown });
+  });
 });
 
 const route = (kind: string, migration?: string) => ({

@@ -1,5 +1,5 @@
 /** A workload on machines and the Deployment that is to take over, in a namespace of the test's own. */
-import type { CreateMigration } from '../../api/schemas/migration.ts';
+import type { CreateMigration, MetricQuery } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
@@ -15,6 +15,20 @@ interface Load {
   readonly sent: () => Promise<number>;
   readonly stop: () => Promise<LoadReport[]>;
 }
+
+/** As the sandbox's Prometheus has it; a class that was never counted is none. */
+const requests = (more: string): string =>
+  `sum(rate(envoy_cluster_upstream_rq{namespace="{{namespace}}",cluster_name=~"inbound.*",side="pods"${more}}[{{window}}]))`;
+export const shareOfErrors: Pick<MetricQuery, 'name' | 'query'> = {
+  name: 'errors',
+  query: `(${requests(',response_code_class="5xx"')} or vector(0)) / ${requests('')}`,
+};
+const p99 = (side: string): string =>
+  `histogram_quantile(0.99, sum by (le) (rate(envoy_cluster_upstream_rq_time_bucket{namespace="{{namespace}}",cluster_name=~"inbound.*",side="${side}"}[{{window}}])))`;
+export const p99OfBoth: MetricQuery = {
+  ...{ name: 'p99', query: p99('pods'), machinesQuery: p99('machines') },
+  maxRatio: 10,
+};
 
 export interface MigrationLab extends DrainLab {
   readonly machines: readonly SandboxMachine[];
@@ -123,6 +137,9 @@ const edge = (namespace: string): object => ({
 
 const hostOf = (namespace: string): string => `orders.${namespace}.svc.cluster.local`;
 
+/** One request in fifty takes this long. */
+const SLOW_SECONDS = 5;
+
 async function loadOf(
   { env }: Platform,
   namespace: string,
@@ -132,10 +149,10 @@ async function loadOf(
   const host = hostOf(namespace);
   const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
   const loads = await Promise.all([
-    startLoad(pod, [`http://${host}/`], 100),
-    startLoad(pod, [`grpc://${host}:9090`], 40),
-    startLoad(`http://${caller.address}:8080`, [`http://${host}/`], 30),
-    startLoad(`http://${outside.address}:8080`, [`${env.ingress}/`], 30),
+    startLoad(pod, [`http://${host}/`], 100, undefined, SLOW_SECONDS),
+    startLoad(pod, [`grpc://${host}:9090`], 40, undefined, SLOW_SECONDS),
+    startLoad(`http://${caller.address}:8080`, [`http://${host}/`], 30, undefined, SLOW_SECONDS),
+    startLoad(`http://${outside.address}:8080`, [`${env.ingress}/`], 30, undefined, SLOW_SECONDS),
   ]);
   return {
     sent: async () => (await Promise.all(loads.map((load) => load.report()))).reduce((sum, { sent }) => sum + sent, 0),

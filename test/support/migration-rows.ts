@@ -5,9 +5,9 @@
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
-import { powerOff, powerOn } from '../../demo/sandbox-client.ts';
+import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import type { Variant } from '../../demo/target.ts';
-import { type MigrationLab, waitsFor } from './migration-lab.ts';
+import { type MigrationLab, shareOfErrors, waitsFor } from './migration-lab.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
 import { command } from './sandbox.ts';
@@ -46,6 +46,14 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'pods that answer 500 to 2% of the requests': {
     ...{ deployment: { faults: ['--fail-every', '50'] }, request: { analysis: { minRequests: 200 } } },
     ...{ isLoaded: true, phase: 'RolledBack', message: /requests to pods failed: 9\d\.\d\d% succeeded, 99\.00% must/ },
+  },
+  'pods of which Prometheus tells that they answer 500 to 2% of the requests': {
+    deployment: { faults: ['--fail-every', '50'] },
+    request: {
+      steps: [{ weight: 50, hold: '20s' }],
+      analysis: { minRequests: 20, successRate: 0, maxSuccessDrop: 1, queries: [{ ...shareOfErrors, atMost: 0.005 }] },
+    },
+    ...{ isLoaded: true, phase: 'RolledBack', message: /errors of pods is 0\.0\d+, 0\.005 is the most/ },
   },
   'pods that are slow above 25% of the weight': {
     deployment: { faults: ['--capacity', '25', '--late', '2s'] },
@@ -110,6 +118,20 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback', 'second thoughts');
     },
   },
+  'a machine that is drained at 50% and taken back': {
+    ...{ request: { steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await waitsFor(platform, id, /at 50%/);
+      const [machine, other] = lab.machines;
+      if (machine === undefined || other === undefined) throw new Error('unreachable');
+      await ends(platform, machine, 'drain', 'Drained');
+      const served = Object.keys(await lab.answeredBy(100));
+      if (served.includes(machine.name) || !served.includes(other.name) || served.length === 1)
+        throw new Error(`${machine.name} is drained, and there answer: ${served.join(', ')}`);
+      await ends(platform, machine, 'undrain', 'InMesh');
+      await lab.control(id, 'rollback');
+    },
+  },
   'a machine that dies at 50%': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
@@ -142,6 +164,19 @@ export async function runRow(context: MigrationContext, row: Row): Promise<Pick<
   } finally {
     await load?.stop();
   }
+}
+
+async function ends(
+  { api }: Platform,
+  { namespace, name }: SandboxMachine,
+  verb: string,
+  phase: string,
+): Promise<void> {
+  const { status, body } = await api.call<Operation>('POST', `/v1/machines/${namespace}/${name}/${verb}`, {});
+  if (status !== 202) throw new Error(`${verb} of ${name} answered ${status}: ${JSON.stringify(body)}`);
+  const { message } = await endOf(api, body.id);
+  const found = (await api.machine(namespace, name)).phase;
+  if (found !== phase) throw new Error(`${name} is ${found} after ${verb}: ${message ?? ''}`);
 }
 
 const isDone = ({ steps }: Operation, step: string): boolean =>

@@ -24,7 +24,10 @@ export async function moveAway(api: Api, machine: SandboxMachine): Promise<reado
 }
 
 /** What a computer that is busy with other things does to latency is not what is tested here. */
-const lenient = { minRequests: 1, successRate: 0.5, maxSuccessDrop: 1, maxLatencyRatio: 1_000 };
+const lenient = {
+  ...{ minRequests: 1, successRate: 0.5, maxSuccessDrop: 1, maxLatencyRatio: 1_000 },
+  queries: [{ name: 'proxies', query: 'count(up{side="pods"})', atLeast: 1 }],
+};
 
 /** With a Service that selects the machine, a Deployment that is to take over, and a caller. */
 export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateMigration) => Promise<T>): Promise<T> {

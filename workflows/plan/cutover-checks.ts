@@ -4,7 +4,9 @@ import type { CutoverFacts, FoundEntry } from '../../activities/ports/cutover-po
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
+import { faultOf, queriesOf } from './metric-queries.ts';
 import type { FactFailure } from './plan-input.ts';
+import { describe, obeys } from './policy-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
 
 export interface CutoverInput {
@@ -12,6 +14,8 @@ export interface CutoverInput {
   readonly facts: CutoverFacts;
   /** Machines of the group that Meshlift looks after. */
   readonly machines: readonly Pick<Machine, 'name' | 'phase' | 'namespace'>[];
+  /** Why a query of the analysis cannot be asked; absent where all can, or there is none. */
+  readonly queryFailure?: FactFailure;
 }
 
 type CutoverCheck = (input: CutoverInput) => Verdict | undefined;
@@ -269,6 +273,24 @@ const sameAccount: CutoverCheck = ({ request: { target, workloadGroup }, facts: 
   );
 };
 
+/** What holds for one side alone changes for callers as traffic moves. */
+const samePolicies: CutoverCheck = ({ facts: { deployment, entries, policies } }) => {
+  if (deployment === undefined || entries.length === 0) return undefined;
+  const type = 'SamePolicies';
+  const sides = policies.map((policy) => ({
+    name: describe(policy),
+    isOfPods: obeys(policy, deployment.labels),
+    machines: entries.filter(({ labels }) => obeys(policy, labels)).length,
+  }));
+  const uneven = sides.filter(({ isOfPods, machines }) => machines !== (isOfPods ? entries.length : 0));
+  if (uneven.length === 0) return holds(type, 'Both sides obey the same policies', 'Warning');
+  const told = uneven.map(
+    ({ name, isOfPods, machines }) =>
+      `${name} (${isOfPods ? 'pods' : 'no pod'}, ${machines} of ${entries.length} machines)`,
+  );
+  return fails(type, 'OtherPolicies', `These select one side and not the other: ${listed(told)}`, 'Warning');
+};
+
 const routesFree: CutoverCheck = ({ request: { service, name }, facts: { routes, gatewayRoutes } }) => {
   const type = 'RoutesFree';
   const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
@@ -353,6 +375,16 @@ const tcpInOneStep: CutoverCheck = ({ request: { steps, service }, facts }) => {
   return steps.length > 1 ? fails(type, 'WeightsAreForHttp', message, 'Advisory') : holds(type, message, 'Advisory');
 };
 
+const queriesAnswered: CutoverCheck = ({ request, queryFailure }) => {
+  const queries = queriesOf(request);
+  if (queries.length === 0) return undefined;
+  const type = 'QueriesAnswered';
+  const faults = queries.flatMap((query) => faultOf(query) ?? []);
+  if (faults.length > 0) return fails(type, 'QueryFaulty', faults.join('; '));
+  if (queryFailure !== undefined) return fails(type, queryFailure.type, queryFailure.message);
+  return holds(type, `Prometheus takes ${listed(queries.map(({ name }) => name))}`);
+};
+
 const policy: readonly CutoverCheck[] = [
   serviceExists,
   groupExists,
@@ -366,11 +398,13 @@ const policy: readonly CutoverCheck[] = [
   portsServed,
   readinessProbed,
   sameAccount,
+  samePolicies,
   routesFree,
   gatewayRoutesFound,
   roomForPods,
   stepsRise,
   tcpInOneStep,
+  queriesAnswered,
 ];
 
 export function cutoverConditions(input: CutoverInput, now: string): Condition[] {

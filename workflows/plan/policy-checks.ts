@@ -22,8 +22,7 @@ const noOverlappingPolicies: Check = ({ cluster, request }) => {
   if (!cluster?.namespaceExists) return undefined;
   const labels = labelsOf(cluster, request);
   const overlapping = (cluster.policies ?? []).filter((policy) => {
-    const { selector, workloadSelector }: Selecting = policy.spec ?? {};
-    const selected = policy.kind === 'Sidecar' ? workloadSelector?.labels : selector?.matchLabels;
+    const selected = selectorOf(policy);
     return policy.kind !== 'AuthorizationPolicy' && hasKeys(selected) && selects(selected, labels);
   });
   return overlapping.length === 0
@@ -72,19 +71,29 @@ function labelsOf(cluster: ClusterFacts, request: PlanInput['request']): Labels 
   return nodeLabels(request.name, machineGroup(request, cluster.workloadGroup));
 }
 
-/** One that is attached to a Gateway or Service is for waypoints. */
-function appliesTo({ metadata, spec }: KubernetesObject, labels: Labels, namespaces: readonly string[]): boolean {
-  const { selector, targetRef, targetRefs = [] }: Selecting = spec ?? {};
-  const isAttached = targetRef !== undefined || targetRefs.length > 0;
-  return namespaces.includes(metadata.namespace) && !isAttached && selects(selector?.matchLabels ?? {}, labels);
+function appliesTo(policy: KubernetesObject, labels: Labels, namespaces: readonly string[]): boolean {
+  return namespaces.includes(policy.metadata.namespace) && obeys(policy, labels);
 }
 
-const hasKeys = (labels: Labels | undefined): labels is Labels => Object.keys(labels ?? {}).length > 0;
+/** Whether a workload of its namespace with these labels obeys it. One that is attached to a Gateway or Service is for waypoints. */
+export function obeys(policy: KubernetesObject, labels: Labels): boolean {
+  const { targetRef, targetRefs = [] }: Selecting = policy.spec ?? {};
+  const isAttached = targetRef !== undefined || targetRefs.length > 0;
+  return !isAttached && selects(selectorOf(policy), labels);
+}
+
+function selectorOf({ kind, spec }: KubernetesObject): Labels {
+  const { selector, workloadSelector }: Selecting = spec ?? {};
+  return (kind === 'Sidecar' ? workloadSelector?.labels : selector?.matchLabels) ?? {};
+}
+
+const hasKeys = (labels: Labels): boolean => Object.keys(labels).length > 0;
 
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
 
-const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string => `${kind} ${namespace}/${name}`;
+export const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string =>
+  `${kind} ${namespace}/${name}`;
 
 const named = (names: readonly string[]): string => listed([...new Set(names)]);
 
