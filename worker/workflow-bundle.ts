@@ -14,6 +14,12 @@ const SCRIPTS_KEPT = 5;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** Every workflow, and what is around each. */
+export const bundled = {
+  workflowsPath: join(root, 'workflows', 'index.ts'),
+  workflowInterceptorModules: [join(root, 'workflows', 'no-empty-task.ts')],
+};
+
 /** The script; a cache that cannot be read or written costs time, never the worker. */
 export async function workflowBundle(cacheDirectory: string): Promise<{ readonly code: string }> {
   const digest = await digestOfSources();
@@ -21,9 +27,9 @@ export async function workflowBundle(cacheDirectory: string): Promise<{ readonly
   const cached = await readFile(path, 'utf8').catch(() => undefined);
   if (cached !== undefined) return { code: cached };
   const { logger } = Runtime.instance();
-  const workflowsPath = join(root, 'workflows', 'index.ts');
+  const { workflowsPath } = bundled;
   // Loaded once, not for each workflow: no module of ours keeps state.
-  const { code } = await bundleWorkflowCode({ workflowsPath, preloadModules: [workflowsPath], logger });
+  const { code } = await bundleWorkflowCode({ ...bundled, preloadModules: [workflowsPath], logger });
   // Sources that were edited meanwhile are not what the digest names.
   if ((await digestOfSources()) === digest) await keep(cacheDirectory, path, code).catch(() => undefined);
   return { code };

@@ -6,6 +6,7 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } 
 import { createActivities } from '../../activities/index.ts';
 import { heartbeatInterceptor } from '../../worker/heartbeat.ts';
 import { HOSTS_QUEUE, QUEUE } from '../../worker/worker.ts';
+import { bundled } from '../../worker/workflow-bundle.ts';
 import { labPorts, namespace } from './ports.ts';
 
 const [address = '', keyFile = ''] = process.argv.slice(2);
@@ -20,7 +21,11 @@ const common = {
 };
 const workflowsPath = new URL('workflow.ts', import.meta.url).pathname;
 const workers = await Promise.all([
-  Worker.create({ ...common, taskQueue: QUEUE, workflowBundle: await bundleWorkflowCode({ workflowsPath, logger }) }),
+  Worker.create({
+    ...common,
+    taskQueue: QUEUE,
+    workflowBundle: await bundleWorkflowCode({ ...bundled, workflowsPath, logger }),
+  }),
   Worker.create({ ...common, taskQueue: HOSTS_QUEUE, maxConcurrentActivityTaskExecutions: 50 }),
 ]);
 process.stdout.write('polls\n');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 
+import { bundled } from '../../worker/workflow-bundle.ts';
 import * as workflows from '../../workflows/index.ts';
 import { readHistory } from '../support/read-history.ts';
 
@@ -15,7 +16,6 @@ const folder = join(import.meta.dirname, 'histories');
 const histories = readdirSync(folder)
   .filter((name) => name.endsWith('.json'))
   .map((name) => ({ workflowId: name, history: readHistory(join(folder, name)) }));
-const workflowsPath = join(import.meta.dirname, '..', '..', 'workflows', 'index.ts');
 
 describe('recorded histories', () => {
   test('cover every workflow', () => {
@@ -26,7 +26,7 @@ describe('recorded histories', () => {
   });
 
   test('replay', async () => {
-    const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
+    const workflowBundle = await bundleWorkflowCode({ ...bundled, logger });
     const failures: string[] = [];
     let replayed = 0;
     for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {
