@@ -4,22 +4,48 @@ import { isCancellation, TemporalFailure } from '@temporalio/workflow';
 import type { Condition } from '../api/schemas/common.ts';
 import type { Machine } from '../api/schemas/machine.ts';
 import type { CreateMigration } from '../api/schemas/migration.ts';
-import { readCluster } from './activity-proxies.ts';
+import { readCluster, readHost } from './activity-proxies.ts';
 import type { CutoverPlan } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now } from './operation.ts';
-import { cutoverConditions, type CutoverInput, replicasOf, smokePathOf, unreadable } from './plan/cutover-checks.ts';
+import {
+  cutoverConditions,
+  type CutoverInput,
+  type MachineCallers,
+  replicasOf,
+  smokePathOf,
+  unreadable,
+} from './plan/cutover-checks.ts';
 import { targetOf } from './plan/cutover-steps.ts';
+import { callersBeside } from './plan/exposure.ts';
 import { askedQueries, faultOf, queriesOf } from './plan/metric-queries.ts';
 import type { FactFailure } from './plan/plan-input.ts';
 
 const PREVIEW_WINDOW_SECONDS = 60;
+const CALLERS_WITHIN_MS = 10_000;
 
 export interface ReadCutover {
   readonly conditions: Condition[];
   /** Absent where the facts do not let one be made. */
   readonly plan?: CutoverPlan;
+}
+
+/** Who called each machine past the mesh. One that does not answer keeps nothing waiting. */
+async function readCallers(machines: readonly Machine[], readableMs: number): Promise<readonly MachineCallers[]> {
+  const { proxies } = await readCluster('See who is in the mesh', readableMs).readNeighbours();
+  return await Promise.all(
+    machines.map(async ({ namespace, name, host }) => {
+      try {
+        const asked = readHost(`See who calls ${name}`, Math.min(readableMs, CALLERS_WITHIN_MS));
+        const facts = await asked.inspectMachine({ namespace, name, host, paths: [], probes: { callers: true } });
+        return { machine: name, from: callersBeside(facts, { proxies }) };
+      } catch (error) {
+        if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error;
+        return { machine: name };
+      }
+    }),
+  );
 }
 
 /** Why Prometheus does not take a query of the analysis; that it has no sample before pods serve is no reason. */
@@ -58,8 +84,11 @@ export async function readCutover(
       cluster.readCutoverFacts(query),
       cluster.readGroupMachines({ namespace, workloadGroup }),
     ]);
-    const queryFailure = await refusedQuery(request, readableMs);
-    return { request, facts, machines, ...(queryFailure === undefined ? {} : { queryFailure }) };
+    const [callers, queryFailure] = await Promise.all([
+      readCallers(machines, readableMs),
+      refusedQuery(request, readableMs),
+    ]);
+    return { request, facts, machines, callers, ...(queryFailure === undefined ? {} : { queryFailure }) };
   };
   const input = await read().catch(asFinding);
   if ('type' in input) return { conditions: [unreadable(request, input, now())] };

@@ -5,7 +5,15 @@ import { createHash } from 'node:crypto';
 
 import type { Host } from '../../api/schemas/machine.ts';
 import { failure } from '../failures.ts';
-import type { HostApply, HostApplyResult, HostPort, LocatedHost, MachineFacts, Traffic } from '../ports/host-port.ts';
+import type {
+  HostApply,
+  HostApplyResult,
+  HostPort,
+  LocatedHost,
+  MachineFacts,
+  Probes,
+  Traffic,
+} from '../ports/host-port.ts';
 import { type HostAnswer, parseAnswer, parseApplyResult, parseFacts, parseTraffic } from './host-answer.ts';
 import { hostCommand, readScript } from './host-command.ts';
 import { scriptFailure } from './host-failures.ts';
@@ -43,8 +51,7 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
 
     inspect: (host, paths, signal, probes = {}) =>
       withConnection(host, signal, async (connection): Promise<MachineFacts> => {
-        const looks = probes.serverFirst === true ? 'yes' : probes.policy === true ? 'policy' : 'no';
-        const args = [looks, (probes.targets ?? []).join(' '), ...paths];
+        const args = [closenessOf(probes), (probes.targets ?? []).join(' '), ...paths];
         const began = Date.now();
         const result = await connection.exec(hostCommand(host.user, 'inspect', args));
         if (result.code !== 0) throw scriptFailure(result, describeEndpoint(host));
@@ -130,4 +137,11 @@ function answerOf(stdout: string, host: Host): HostAnswer {
     'HostCommandFailed',
     `${describeEndpoint(host)} gave no whole answer but ${sample}; does its login shell run commands itself?`,
   );
+}
+
+/** How closely the script looks; the closest includes the others. */
+function closenessOf({ serverFirst, policy, callers }: Probes): 'yes' | 'policy' | 'callers' | 'no' {
+  if (serverFirst === true) return 'yes';
+  if (policy === true) return 'policy';
+  return callers === true ? 'callers' : 'no';
 }

@@ -147,6 +147,8 @@ export interface Probes {
   readonly serverFirst?: boolean;
   /** Tell what the proxy's listeners do; told with `serverFirst` in any case. */
   readonly policy?: boolean;
+  /** Tell whom the machine talked to within the last minutes; told with `serverFirst` in any case. */
+  readonly callers?: boolean;
   /** `address:port` of others that the machine must reach. */
   readonly targets?: readonly string[];
 }

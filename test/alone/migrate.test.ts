@@ -17,7 +17,7 @@ import { type MigrationLab, migrationLab, p99OfBoth, shareOfErrors, waitsFor } f
 import { migrationRows, runRow } from '../support/migration-rows.ts';
 import { endOf } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
-import { command } from '../support/sandbox.ts';
+import { command, onMachine } from '../support/sandbox.ts';
 import { pickSome, seed } from '../support/seed.ts';
 
 const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'use-cases', 'migrate.md'), 'utf8');
@@ -149,7 +149,15 @@ describe('a migration', () => {
   test('goes as its guide says, from machines to pods, and the machines leave', async () => {
     const load = await lab.load();
     const [plan = '', start = '', approve = '', finalize = ''] = guide.shell;
+    const [machine] = lab.machines;
+    await onMachine(lab.outside, `curl -sf http://${machine?.address ?? ''}:8080/`);
     const planned = JSON.parse(await shell(plan)) as MigrationPlan;
+    expect(planned.conditions).toContainEqual(
+      expect.objectContaining({
+        ...{ type: 'CallersFollow', status: 'False', category: 'Warning', reason: 'CallersOutsideMesh' },
+        message: expect.stringContaining(`${lab.outside.address} to port 8080 of ${machine?.name ?? ''}`) as unknown,
+      }),
+    );
     const faults = planned.conditions.filter(({ category, status }) => category === 'Critical' && status !== 'True');
     expect(faults).toEqual([]);
     expect(planned.steps.map(({ name }) => name)).toContain('shiftTo50');

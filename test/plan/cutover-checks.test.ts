@@ -92,6 +92,30 @@ test('what cannot be read is the only finding, and says what is missing', () => 
   });
 });
 
+test.each<[string, CutoverInput['callers'], string[]]>([
+  ['nobody was asked', undefined, []],
+  ['everybody is in the mesh', [{ machine: 'orders-1', from: [] }], ['True CallersFollow']],
+  [
+    'somebody calls past it',
+    [{ machine: 'orders-1', from: ['198.51.100.7 to port 8080'] }, { machine: 'orders-2' }],
+    ['False CallersOutsideMesh 198.51.100.7 to port 8080 of orders-1'],
+  ],
+  [
+    'a machine does not answer',
+    [{ machine: 'orders-1', from: [] }, { machine: 'orders-2' }],
+    ['False CallersUnknown orders-2'],
+  ],
+])('of callers is told where %s', (_, callers, told) => {
+  const conditions = cutoverConditions({ ...ready, ...(callers === undefined ? {} : { callers }) }, now);
+  const found = conditions.filter(({ type }) => type === 'CallersFollow');
+  expect(found.map(({ status, reason, message }) => ({ status, reason, message }))).toEqual(
+    told.map((line) => {
+      const [status, reason, ...words] = line.split(' ');
+      return { status, reason, message: expect.stringContaining(words.join(' ')) };
+    }),
+  );
+});
+
 const queried = (query: Partial<MetricQuery>): CutoverInput =>
   asked({ analysis: { queries: [{ name: 'errors', query: 'up', ...query }] } });
 

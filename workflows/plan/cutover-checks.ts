@@ -14,8 +14,16 @@ export interface CutoverInput {
   readonly facts: CutoverFacts;
   /** Machines of the group that Meshlift looks after. */
   readonly machines: readonly Pick<Machine, 'name' | 'phase' | 'namespace'>[];
+  /** Who called each of them past the mesh; absent where nobody could be asked. */
+  readonly callers?: readonly MachineCallers[];
   /** Why a query of the analysis cannot be asked; absent where all can, or there is none. */
   readonly queryFailure?: FactFailure;
+}
+
+export interface MachineCallers {
+  readonly machine: string;
+  /** Absent where the machine did not answer. */
+  readonly from?: readonly string[];
 }
 
 type CutoverCheck = (input: CutoverInput) => Verdict | undefined;
@@ -291,6 +299,26 @@ const samePolicies: CutoverCheck = ({ facts: { deployment, entries, policies } }
   return fails(type, 'OtherPolicies', `These select one side and not the other: ${listed(told)}`, 'Warning');
 };
 
+/** Weights are for those who call the Service through a proxy. */
+const callersFollow: CutoverCheck = ({ request: { service }, callers }) => {
+  if (callers === undefined) return undefined;
+  const type = 'CallersFollow';
+  const beside = callers.flatMap(({ machine, from = [] }) => from.map((caller) => `${caller} of ${machine}`));
+  if (beside.length > 0) {
+    return fails(
+      type,
+      'CallersOutsideMesh',
+      `Not in the mesh, and called machines by their address within the last minutes: ${listed(beside)}; no weight moves them, and proveSilence waits for them: have them call Service ${service} through a gateway`,
+      'Warning',
+    );
+  }
+  const unknown = callers.filter(({ from }) => from === undefined).map(({ machine }) => machine);
+  if (unknown.length > 0) {
+    return fails(type, 'CallersUnknown', `Nobody can say who calls ${listed(unknown)}: they do not answer`, 'Warning');
+  }
+  return holds(type, 'Every caller of the last minutes is in the mesh', 'Warning');
+};
+
 const routesFree: CutoverCheck = ({ request: { service, name }, facts: { routes, gatewayRoutes } }) => {
   const type = 'RoutesFree';
   const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
@@ -399,6 +427,7 @@ const policy: readonly CutoverCheck[] = [
   readinessProbed,
   sameAccount,
   samePolicies,
+  callersFollow,
   routesFree,
   gatewayRoutesFound,
   roomForPods,

@@ -64,9 +64,7 @@ function plaintextCallers(
   id: string,
   isAllowed: boolean,
 ): Verdict | undefined {
-  const members = new Set([...proxies.flatMap(({ addresses }) => addresses), ...machine.addresses]);
-  const callers = inbound(machine).filter(({ from }) => !members.has(from));
-  const named = [...new Set(callers.map(({ from, port }) => (port === undefined ? from : `${from} to port ${port}`)))];
+  const named = callersBeside(machine, { proxies });
   const { plaintextServed } = machine.proxy;
   if (plaintextServed === 0) return undefined;
   if (named.length === 0) {
@@ -84,6 +82,13 @@ function plaintextCallers(
     reason: 'CallersOutsideMesh',
     message: `Not in the mesh, and called ${id} within the last minutes: ${listed(named)}; ${cure}`,
   };
+}
+
+/** Addresses, with the port where it is known, that called the machine within the last minutes and belong to no proxy of the mesh. */
+export function callersBeside(machine: MachineFacts, { proxies }: Pick<Neighbours, 'proxies'>): readonly string[] {
+  const members = new Set([...proxies.flatMap(({ addresses }) => addresses), ...machine.addresses]);
+  const callers = inbound(machine).filter(({ from }) => !members.has(from));
+  return [...new Set(callers.map(({ from, port }) => (port === undefined ? from : `${from} to port ${port}`)))];
 }
 
 const servedBefore = (count: number, id: string): Verdict => ({

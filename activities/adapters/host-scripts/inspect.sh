@@ -1,5 +1,5 @@
 # Reads everything Meshlift knows of a machine; writes nothing. Arguments: how closely to look (yes: also which servers speak first and
-# whom the machine talks to; policy: also what the proxy's listeners do; no), addresses with ports to connect to (one argument, by
+# whom the machine talks to; policy: also what the proxy's listeners do; callers: also who called; no), addresses with ports to connect to (one argument, by
 # spaces), then the files to digest.
 inspect_system() {
   emit hostname "$(hostname -s 2>/dev/null || uname -n | cut -d . -f 1)"

@@ -1,8 +1,14 @@
 # What the running proxy enforces, and whom the machine talks to. Writes nothing.
 
-# All of it, the listeners alone, or nothing: each question to the proxy starts a program.
+# All of it, the listeners or the callers alone, or nothing: each question to the proxy starts a program.
 inspect_exposure() {
-  [ "$1" != no ] || return
+  case "$1" in
+    no) return ;;
+    callers)
+      inspect_flows
+      return
+      ;;
+  esac
   inspect_policy
   [ "$1" = yes ] || return
   inspect_plaintext
