@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 
-import { Context } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 
@@ -90,20 +90,29 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
     }): Promise<readonly AppliedObject[]> =>
       await cluster.apply([renderSubsets(input.target, input.weight, input.push)]),
 
-    /** `weight` percent to pods, at every client that follows the mesh's routes. */
+    /**
+     * `weight` percent to pods, at every client that follows the mesh's routes. Answers with the objects that lead; on the way back a
+     * gateway's route that its owner has taken away is none.
+     */
     applyRoutes: async (input: {
       target: CutoverTarget;
       weight: number;
       push: string;
-    }): Promise<readonly AppliedObject[]> => {
+    }): Promise<readonly ObjectRef[]> => {
       const { target, weight, push } = input;
-      const applied = await cluster.apply([renderRoutes(target, weight, push)]);
-      for (const route of target.gatewayRoutes)
-        await cutover.editRoute(renderGatewayRoute(route, target, weight), push);
-      return applied;
+      const own = renderRoutes(target, weight, push);
+      await cluster.apply([own]);
+      const leading = [refOf(own)];
+      for (const route of target.gatewayRoutes) {
+        const edit = cutover.editRoute(renderGatewayRoute(route, target, weight), push);
+        const isThere = weight === 0 ? await unlessGone(edit) : await edit.then(() => true);
+        const { namespace, virtualService: name } = route;
+        if (isThere) leading.push({ apiVersion: own.apiVersion, kind: own.kind, namespace, name });
+      }
+      return leading;
     },
 
-    /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after ten minutes without. */
+    /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after six hours without. */
     async followCutover({ target, weight }: FollowInput): Promise<Deviation | undefined> {
       const { cancellationSignal } = Context.current();
       const until = Date.now() + FOLLOW_MS;
@@ -130,7 +139,7 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
 
     /** The gateways' routes as they were before the migration. */
     restoreGatewayRoutes: async ({ target }: { target: CutoverTarget }): Promise<void> => {
-      for (const route of target.gatewayRoutes) await cutover.editRoute(route, null);
+      for (const route of target.gatewayRoutes) await unlessGone(cutover.editRoute(route, null));
     },
 
     /** Throws `RouteNotHeld` until every istiod holds the object as it was last written (`null`: holds none). */
@@ -324,7 +333,13 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
       const operationId = `offboard-${namespace}-${name}-${ulid()}`;
       const request: OffboardRequest = { operationId, bodyDigest: migration, migration };
       const ask = () => entity.executeUpdate<Accepted, [OffboardRequest]>('offboard', { updateId, args: [request] });
-      return (await known(ask)) ?? {};
+      try {
+        return (await known(ask)) ?? {};
+      } catch (error) {
+        const cause = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
+        if (cause instanceof ApplicationFailure && cause.type === 'MachineNotFound') return {};
+        throw error;
+      }
     },
 
     /** Throws `NotLeft` while the offboarding runs; fails for good where it did not succeed. */
@@ -360,8 +375,19 @@ const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesOb
 });
 const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string => `${kind} ${namespace}/${name}`;
 
-const FOLLOW_MS = 600_000;
+const FOLLOW_MS = 6 * 3_600_000;
 const FOLLOW_EVERY_MS = 3_000;
+
+/** A route that its owner has taken away sends nobody anywhere; answers whether it is there. */
+async function unlessGone(edit: Promise<void>): Promise<boolean> {
+  try {
+    await edit;
+    return true;
+  } catch (error) {
+    if (error instanceof ApplicationFailure && error.type === 'RouteMissing') return false;
+    throw error;
+  }
+}
 
 /** So many are named in a message. */
 const NAMED = 10;

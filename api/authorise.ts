@@ -104,7 +104,8 @@ async function checkCall(request: FastifyRequest, asked: Asked, temporal: Tempor
     case 'path':
       return asked.require(verb, request.params as Place);
     case 'body':
-      return asked.require(verb, { namespace: (request.body as Required<Place>).namespace });
+      for (const namespace of namespacesOf(request.body as Placed)) await asked.require(verb, { namespace });
+      return;
     case 'query': {
       const { namespace } = request.query as Place;
       if (namespace !== undefined) return asked.require(verb, { namespace });
@@ -115,6 +116,15 @@ async function checkCall(request: FastifyRequest, asked: Asked, temporal: Tempor
       return checkOperation((request.params as { readonly id: string }).id, verb, asked, temporal);
   }
 }
+
+/** What a body is about, and what else it would have written. */
+interface Placed {
+  readonly namespace: string;
+  readonly ownGatewayRoutes?: readonly { readonly namespace?: string }[];
+}
+
+const namespacesOf = ({ namespace, ownGatewayRoutes = [] }: Placed): ReadonlySet<string> =>
+  new Set([namespace, ...ownGatewayRoutes.map((route) => route.namespace ?? namespace)]);
 
 /** An operation belongs to the namespace of its target. One that the caller may not read is not there for them. */
 async function checkOperation(id: string, verb: AccessVerb, asked: Asked, temporal: Temporal): Promise<void> {

@@ -85,9 +85,9 @@ export function lookOnce(summary: string, totalMs: number) {
   });
 }
 
-/** Watches something of the cluster for up to a quarter of an hour; a cut one is begun anew by whoever asked. */
+/** Watches something of the cluster for some hours; a cut one is begun anew by whoever asked. */
 export function followCluster(summary: string) {
-  return proxyActivities<Activities>({ ...evenly, summary, startToCloseTimeout: '15m', heartbeatTimeout });
+  return proxyActivities<Activities>({ ...evenly, summary, startToCloseTimeout: '7h', heartbeatTimeout });
 }
 
 /** Changes of cluster objects: one minute for one try, and a cancelled one is waited for. */

@@ -7,6 +7,7 @@ import {
   isCancellation,
   log,
   sleep,
+  workflowInfo,
 } from '@temporalio/workflow';
 
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
@@ -26,11 +27,14 @@ import { askedQueries, judgeQueries, queriesOf } from './plan/metric-queries.ts'
 
 const DEFAULT_HOLD = '1m';
 const DEFAULT_READY = '5m';
+/** Temporal knows no activity without time. */
+const LEAST_WAIT_MS = 1_000;
 const DEFAULT_SOAK = '10m';
 const DEFAULT_SILENCE = '1m';
 const SMOKE_REQUESTS = 10;
 /** Between two looks at the counters of a step that has too few requests to judge by. */
 const LOOK_AGAIN_MS = 10_000;
+const LOOK_LATER = 1.1;
 /** Within a hold, so that a long one keeps its history short: so many looks, and never longer than this between two. */
 const LOOKS_IN_HOLD = 20;
 const LOOK_AT_LEAST_MS = 300_000;
@@ -119,12 +123,17 @@ export class Cutover {
     const { namespace } = request;
     const { deployment } = request.target;
     const query = { namespace, labels: target.podSelector };
-    const readyMs = durationMs(request.target.readyWithin ?? DEFAULT_READY);
-    this.undo.register(POD_STEPS, `pods of Deployment ${namespace}/${deployment}`, async () => {
-      const cluster = changeCluster(`Scale ${deployment} back to ${replicasBefore}`, this.waits.undoMs);
-      await cluster.scaleDeployment({ namespace, deployment, replicas: replicasBefore });
-      await readCluster(`Wait until pods of ${deployment} are gone`, this.waits.podsGoneMs).verifyPodsGone(query);
-    });
+    const readyMs = Math.max(LEAST_WAIT_MS, durationMs(request.target.readyWithin ?? DEFAULT_READY));
+    this.undo.register(
+      POD_STEPS,
+      `pods of Deployment ${namespace}/${deployment}`,
+      async () => {
+        const cluster = changeCluster(`Scale ${deployment} back to ${replicasBefore}`, this.waits.undoMs);
+        await cluster.scaleDeployment({ namespace, deployment, replicas: replicasBefore });
+        await readCluster(`Wait until pods of ${deployment} are gone`, this.waits.podsGoneMs).verifyPodsGone(query);
+      },
+      { holdsOlder: true },
+    );
     await this.report.step('startPods', `${replicas} pods of ${deployment} to be ready`, async () => {
       const cluster = changeCluster(`Scale ${deployment} to ${replicas}`, this.waits.changeMs);
       await cluster.scaleDeployment({ namespace, deployment, replicas });
@@ -143,7 +152,7 @@ export class Cutover {
     const port = smokePort(target);
     const [machine] = machines;
     if (port === undefined || machine === undefined) {
-      this.report.unchanged('smokeTest', 'The Service speaks no HTTP');
+      this.report.unchanged('smokeTest', 'No port of the Service answers a plain GET');
       return;
     }
     const { namespace, name, host } = machine;
@@ -176,7 +185,10 @@ export class Cutover {
       const by = await this.routes.whileFollowed(async () => {
         await this.gates.untilResumed();
         const isApproved = this.plan.request.approvals?.includes(weight) === true;
-        return isApproved ? await this.gates.untilApproved(weight) : 'the run';
+        const by = isApproved ? await this.gates.untilApproved(weight) : 'the run';
+        // One that was paused while it waited for its approval stays paused.
+        await this.gates.untilResumed();
+        return by;
       });
       const before = await this.count();
       await this.routes.lead(weight, { by, why: `step to ${weight}%` });
@@ -253,7 +265,7 @@ export class Cutover {
     for (let attempt = 1; ; attempt++) {
       try {
         const asked = changeCluster(`Let ${name} leave`, this.waits.changeMs);
-        const updateId = `${id}.retire.${name}.${attempt}`;
+        const updateId = `${id}.${workflowInfo().runId}.retire.${name}.${attempt}`;
         const { operationId } = await asked.retireMachine({ namespace, name, updateId, migration: id });
         if (operationId === undefined) return;
         this.report.waitFor(`${name} to leave: operation ${operationId}`);
@@ -269,10 +281,23 @@ export class Cutover {
   /** What is left is what a user would have written. */
   async removeRoutesAtTheEnd(): Promise<void> {
     await this.report.step('removeRoutes', `routes of ${this.plan.target.host} to be as found`, async () => {
-      await this.routes.takeAway();
+      await this.untilTakenAway();
       await this.releaseMachines();
       return { end: 'Succeeded', value: undefined };
     });
+  }
+
+  /** There is no way back any more: what stands in its way is a person's to mend. */
+  private async untilTakenAway(): Promise<void> {
+    for (;;) {
+      try {
+        await this.routes.takeAway();
+        return;
+      } catch (error) {
+        if (!(error instanceof ActivityFailure)) throw error;
+        await this.gates.untilMended(explainFailure(error).message);
+      }
+    }
   }
 
   /** A run that was planned to stay at a split: its guard stays in force until somebody ends it. */
@@ -312,8 +337,11 @@ export class Cutover {
     if (this.isReturnRegistered) return;
     this.isReturnRegistered = true;
     const steps = this.plan.request.steps.map(({ weight }) => shiftStep(weight));
-    this.undo.register([...steps, ...LEAVE_STEPS], `traffic of ${this.plan.target.host}`, () =>
-      this.routes.lead(0, { by: 'the run', why: 'rollback' }),
+    this.undo.register(
+      [...steps, ...LEAVE_STEPS],
+      `traffic of ${this.plan.target.host}`,
+      () => this.routes.giveBack({ by: 'the run', why: 'rollback' }),
+      { holdsOlder: true },
     );
   }
 
@@ -332,7 +360,7 @@ export class Cutover {
   /** Waits for enough to judge by, unless told otherwise; a verdict is final. */
   private async judge(before: Counted): Promise<void> {
     const analysis = this.analysis();
-    while (this.isJudged()) {
+    for (let look = 0; this.isJudged(); look++) {
       const evidence = await this.since(before);
       const verdict = await this.verdict(evidence, before);
       this.routes.note(evidence);
@@ -348,7 +376,9 @@ export class Cutover {
           this.report.waitFor(verdict.message);
           await this.routes.whileFollowed(async () => {
             await this.gates.untilResumed();
-            await sleep(LOOK_AGAIN_MS, { summary: 'Until more was seen' });
+            // The longer it waits, the less often it looks, so that a night without traffic is no long history.
+            const againMs = Math.round(Math.min(LOOK_AT_LEAST_MS, LOOK_AGAIN_MS * LOOK_LATER ** look));
+            await sleep(againMs, { summary: 'Until more was seen' });
           });
       }
     }
@@ -360,7 +390,7 @@ export class Cutover {
 
   /** Proxies count requests; of TCP there is nothing to judge by but that pods are ready, which is followed, and queries. */
   private isCounted(): boolean {
-    return smokePort(this.plan.target) !== undefined;
+    return this.plan.target.ports.some(({ protocol }) => protocol === 'http');
   }
 
   /** By the proxies' counters, and where they say nothing against the pods by the queries. */
@@ -386,7 +416,9 @@ export class Cutover {
 
   private async since(before: Counted): Promise<Evidence> {
     const after = await this.count();
-    return { machines: countsBetween(before.machines, after.machines), pods: countsBetween(before.pods, after.pods) };
+    // A machine that could not be asked at first would bring all that it ever counted.
+    const machines = Object.fromEntries(Object.entries(after.machines).filter(([name]) => name in before.machines));
+    return { machines: countsBetween(before.machines, machines), pods: countsBetween(before.pods, after.pods) };
   }
 
   private async count(): Promise<Counted> {

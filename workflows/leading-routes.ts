@@ -12,14 +12,22 @@ import {
 } from '@temporalio/workflow';
 
 import type { Deviation } from '../activities/cutover.ts';
+import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { WeightChange } from '../api/schemas/cutover.ts';
+import { explainFailure } from './explain-failure.ts';
 import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now, type OperationReport } from './operation.ts';
-import { gatewayRefs, routeRef } from './plan/cutover-steps.ts';
+import { routeRef } from './plan/cutover-steps.ts';
 import type { SeenDraining } from './plan/drain-proof.ts';
+
+const LOOK_AGAIN_MS = 10_000;
+/** Temporal ends a workflow with 51,200 events as it stands, routes, pods and all: before that a run takes itself back. */
+const MOST_EVENTS = 40_000;
+const waitedTooLong =
+  'The run has waited for longer than one workflow can; start it again with fewer steps, or with limits that it can meet';
 
 /** Who has a weight written, and why. */
 export interface Written {
@@ -33,6 +41,8 @@ export class LeadingRoutes {
   private readonly waits: Required<MigrationWaits>;
   private readonly changes: WeightChange[] = [];
   private weight = 0;
+  /** As the subsets were written last, whether or not every client has acknowledged it. */
+  private subsetsAt = 0;
   private pushes = 0;
 
   constructor(report: OperationReport, target: CutoverTarget, waits: Required<MigrationWaits>) {
@@ -54,10 +64,24 @@ export class LeadingRoutes {
   /** One write for everybody, and one more where TCP changes sides. */
   async lead(weight: number, { by, why }: Written): Promise<void> {
     await this.write(weight);
-    if (this.speaks('tcp') && (weight === 100) !== (this.weight === 100)) await this.writeSubsets(weight);
+    if (this.speaks('tcp') && (weight === 100) !== (this.subsetsAt === 100)) await this.writeSubsets(weight);
     this.weight = weight;
     this.changes.push({ at: now(), weight, by, why });
     this.tell();
+  }
+
+  /** All traffic to the machines, however long its proof takes: until then some client may still send to pods. */
+  async giveBack(written: Written): Promise<void> {
+    for (;;) {
+      try {
+        await this.lead(0, written);
+        return;
+      } catch (error) {
+        if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+        this.report.waitFor(`traffic to be seen with the machines: ${explainFailure(error).message}`);
+        await sleep(LOOK_AGAIN_MS, { summary: 'Until it can be seen' });
+      }
+    }
   }
 
   /** What the last weight was judged by. */
@@ -119,9 +143,12 @@ export class LeadingRoutes {
 
   private async writeSubsets(weight: number): Promise<void> {
     const { target } = this;
-    await this.settle('DestinationRule', ['cds', 'eds'], (push) =>
-      changeCluster(`Name the two sides of ${target.host}`, this.waits.changeMs).applySubsets({ target, weight, push }),
-    );
+    this.subsetsAt = weight;
+    await this.settle('DestinationRule', ['cds', 'eds'], async (push) => {
+      const cluster = changeCluster(`Name the two sides of ${target.host}`, this.waits.changeMs);
+      await cluster.applySubsets({ target, weight, push });
+      return [routeRef(target, 'DestinationRule')];
+    });
   }
 
   private async write(weight: number): Promise<void> {
@@ -135,12 +162,10 @@ export class LeadingRoutes {
   private async settle(
     kind: 'DestinationRule' | 'VirtualService',
     types: readonly PushType[],
-    write: (push: string) => Promise<unknown>,
+    write: (push: string) => Promise<readonly ObjectRef[]>,
   ): Promise<void> {
     const push = this.nextPush();
-    await write(push);
-    const own = routeRef(this.target, kind);
-    const refs = kind === 'VirtualService' ? [own, ...gatewayRefs(this.target)] : [own];
+    const refs = await write(push);
     const cluster = readCluster(`Wait until every istiod holds the ${kind}`, this.waits.routedMs);
     const seen = await cluster.verifyHeld({ refs, push });
     await this.beforeProof();
@@ -158,6 +183,8 @@ export class LeadingRoutes {
   private async follow(): Promise<never> {
     const { target } = this;
     for (;;) {
+      if (workflowInfo().historyLength > MOST_EVENTS)
+        throw ApplicationFailure.nonRetryable(waitedTooLong, 'HistoryFull');
       const found = await this.nextDeviation();
       if (found === undefined) continue;
       if (found.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
@@ -178,6 +205,7 @@ export class LeadingRoutes {
       return await followCluster(`Follow the routes of ${target.host}`).followCutover({ target, weight });
     } catch (error) {
       if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+      await sleep(LOOK_AGAIN_MS, { summary: 'Nobody could look' });
       return undefined;
     }
   }

@@ -103,7 +103,8 @@ export async function readCutover(
       target,
       machines,
       replicas: replicasOf(input),
-      replicasBefore: facts.deployment.replicas,
+      // Where a run before has left its routes, its pods are left as well: they are not the state to go back to.
+      replicasBefore: facts.objects.length > 0 ? 0 : facts.deployment.replicas,
       smokePath: request.smoke?.path ?? smokePathOf(facts.group),
     },
   };

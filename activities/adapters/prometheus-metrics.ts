@@ -13,6 +13,8 @@ interface Answer {
 }
 
 const WITHIN_MS = 10_000;
+/** One number needs a few hundred. */
+const MOST_BYTES = 100_000;
 
 export class PrometheusMetrics implements MetricsPort {
   readonly #base: string | undefined;
@@ -47,12 +49,31 @@ export class PrometheusMetrics implements MetricsPort {
     // 400 and 422 carry the reason that a query is refused for.
     if (!response.ok && response.status !== 400 && response.status !== 422)
       throw unavailable(`answers ${response.status}`);
+    const text = await bounded(response);
+    if (text === undefined) {
+      throw failure(
+        'QueryRefused',
+        `"${promql}" answers with more than ${MOST_BYTES} bytes; let it be one number, e.g. by sum()`,
+      );
+    }
     try {
-      return (await response.json()) as Answer;
+      return JSON.parse(text) as Answer;
     } catch (error) {
       throw unavailable('answers no JSON', error);
     }
   }
+}
+
+/** Undefined where it is longer than any answer that is wanted; the rest is not read. */
+async function bounded({ body }: Response): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of (body as ReadableStream<Uint8Array> | null) ?? []) {
+    length += chunk.length;
+    if (length > MOST_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function valueOf({ resultType, result }: NonNullable<Answer['data']>, promql: string): number | undefined {
@@ -64,6 +85,7 @@ function valueOf({ resultType, result }: NonNullable<Answer['data']>, promql: st
     );
   }
   const [, text = 'NaN'] = (samples[0]?.value ?? []) as readonly [at?: number, value?: string];
-  const value = Number(text);
-  return Number.isNaN(value) ? undefined : value;
+  const value = Number(text.replace('Inf', 'Infinity'));
+  // JSON, in which the answer goes on, knows no infinity.
+  return Number.isNaN(value) ? undefined : Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE);
 }

@@ -24,7 +24,12 @@ export interface CutoverTarget {
   readonly namespace: string;
   /** Fully qualified. */
   readonly host: string;
-  readonly ports: readonly { readonly port: number; readonly protocol: 'http' | 'tcp' }[];
+  readonly ports: readonly {
+    readonly port: number;
+    readonly protocol: 'http' | 'tcp';
+    /** Over HTTP as well, and answers no plain GET. */
+    readonly isGrpc?: boolean;
+  }[];
   /** What machine endpoints carry and pods do not. */
   readonly machineLabels: Readonly<Record<string, string>>;
   /** What pods carry and machine endpoints do not: it tells the endpoints of the Service apart, and says nothing of other pods. */

@@ -21,6 +21,8 @@ describe('a query', () => {
   test.each<[string, string, number | undefined]>([
     ['of one sample', 'sum(vector(2.5))', 2.5],
     ['of a scalar', 'scalar(vector(3))', 3],
+    ['of something by nothing', 'vector(1) / vector(0)', Number.MAX_VALUE],
+    ['of a negative by nothing', 'vector(-1) / vector(0)', -Number.MAX_VALUE],
     ['without a sample', 'never_counted', undefined],
     ['of nothing by nothing', 'vector(0) / vector(0)', undefined],
   ])('%s is a number or none', async (_, promql, value) => {
@@ -40,6 +42,7 @@ describe('a query', () => {
       'vector(1) or label_replace(vector(1), "a", "b", "", "")',
       /with 2 samples; let it be one number/,
     ],
+    ['of more than is read', `{__name__=~"envoy_.+"}`, /with more than 100000 bytes/],
     ['of a range', 'up[1m]', /with a matrix/],
   ])('%s is refused for good', async (_, promql, message) => {
     await expect(ask(promql)).rejects.toMatchObject({

@@ -61,3 +61,28 @@ test('a route that nothing is said of cannot be added', () => {
   authorise(app, { access: yes, temporal: connectTemporal(settings) });
   expect(() => app.get('/v1/secrets', () => ({}))).toThrow(/Nothing says who may call GET \/v1\/secrets/);
 });
+
+test.each<[string, readonly object[], string[], number]>([
+  ['its own namespace alone', [{ virtualService: 'edge', route: 'orders' }], ['shop'], 200],
+  ['a route of another namespace', [{ namespace: 'bank', virtualService: 'edge', route: 'orders' }], ['shop'], 403],
+  ['one of another that its caller may write', [{ namespace: 'bank' }], ['shop', 'bank'], 200],
+])('a migration that names %s', async (_title, ownGatewayRoutes, allowed, status) => {
+  const { temporal: settings } = readApiConfig({ TEMPORAL_ADDRESS: CLOSED_PORT });
+  const temporal = connectTemporal(settings);
+  const access: AccessPort = {
+    ...yes,
+    allows: (_caller, { namespace = '' }) => Promise.resolve(allowed.includes(namespace)),
+  };
+  const app = Fastify();
+  answerProblems(app);
+  authorise(app, { access, temporal });
+  app.post('/v1/migrations', () => ({}));
+  try {
+    const payload = { namespace: 'shop', ownGatewayRoutes };
+    const headers = { authorization: 'Bearer t' };
+    expect((await app.inject({ method: 'POST', url: '/v1/migrations', headers, payload })).statusCode).toBe(status);
+  } finally {
+    await app.close();
+    await temporal.close();
+  }
+});

@@ -172,6 +172,11 @@ describe('a machine that a migration has claimed', () => {
     expect(leaves(by)).toMatchObject({ kind: 'Enqueue', operation: { verb: 'offboard', migration: by } });
   });
 
+  test('leaves by force, since of a machine that is lost nothing else is left to do', () => {
+    const forced = admitOffboard(claimed, { ...offboard('op-2'), force: true }, 'shop/orders-1', nowMs);
+    expect(forced).toMatchObject({ kind: 'Enqueue', operation: { verb: 'offboard', force: true } });
+  });
+
   test.each([
     ['may be claimed again by it', claimed, by, undefined],
     ['is refused to another one', claimed, 'migrate.shop.other', 'MachineClaimed'],

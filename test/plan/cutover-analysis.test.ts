@@ -49,6 +49,7 @@ describe('a step', () => {
       'Failed',
       /50\.0 ms is allowed/,
     ],
+    ['does not compare with a handful', {}, side(99, 0, 1), side(100, 1, 40), 'Passed', /99\.00% of 100/],
     ['does not judge by a handful', {}, side(900, 0), side(99, 99), 'Inconclusive', /99 of the 100 requests/],
     ['does not pass without traffic', {}, side(0, 0), side(0, 0), 'Inconclusive', /0 of the 100/],
     [

@@ -13,7 +13,7 @@ import {
   smokePathOf,
   unreadable,
 } from '../../workflows/plan/cutover-checks.ts';
-import { cutoverSteps, targetOf } from '../../workflows/plan/cutover-steps.ts';
+import { cutoverSteps, smokePort, targetOf } from '../../workflows/plan/cutover-steps.ts';
 
 const now = '2026-01-01T00:00:00.000Z';
 const request: CreateMigration = {
@@ -374,6 +374,13 @@ test('the run has a step per weight, and leaves only where the last one is 100',
   ]);
   expect(cutoverSteps({ ...request, cutoverAt: now })[5]).toBe('awaitCutover');
   expect(cutoverSteps({ steps: [{ weight: 20 }] }).slice(5)).toEqual(['shiftTo20', 'holdSplit']);
+});
+
+test('smoke requests go to a port that answers a plain GET', () => {
+  const grpc = { port: 9090, protocol: 'http', isGrpc: true } as const;
+  const plain = { port: 80, protocol: 'http' } as const;
+  expect(smokePort({ ports: [{ port: 7070, protocol: 'tcp' }, grpc, plain] })).toBe(80);
+  expect(smokePort({ ports: [grpc] })).toBeUndefined();
 });
 
 test('it routes the ports of the Service by what they speak', () => {

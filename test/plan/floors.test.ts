@@ -139,10 +139,27 @@ const rows: readonly Row[] = [
     verdict: { kind: 'SoleEndpoint' },
   },
   {
-    title: 'counts every subset that gets traffic',
+    title: 'counts each subset that gets traffic by itself, since none stands in for another',
     wants: ask('m1'),
     facts: facts([service('orders', ...versions)], { routes: weighted(5) }),
+    verdict: { kind: 'SoleEndpoint' },
+  },
+  {
+    title: 'grants a machine whose subset keeps another one',
+    wants: ask('m1'),
+    facts: facts([service('orders', ...versions, machine('m3', { labels: { version: 'v1' } }))], {
+      routes: weighted(5),
+    }),
     verdict: { kind: 'Granted', disrupts: [] },
+  },
+  {
+    title: 'waits for the drain of another one of its subset, and not for those of other subsets',
+    leases: [lease('m2', 'orders'), lease('m3', 'orders')],
+    wants: ask('m1'),
+    facts: facts([service('orders', ...versions, machine('m3', { labels: { version: 'v1' } }))], {
+      routes: weighted(5),
+    }),
+    verdict: { kind: 'Held', holders: ['drain-m3'] },
   },
   {
     title: 'judges a lease that is held anew: what fell below meanwhile is told',

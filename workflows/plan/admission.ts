@@ -57,9 +57,9 @@ export function admitOffboard(
     return refuse('MachineNotFound', `Machine ${machine} is not in the mesh; there is nothing to offboard`);
   }
   const { operationId, bodyDigest, force, migration } = request;
-  const claim =
-    state.claimedBy === undefined || state.claimedBy === migration ? undefined : refuseClaimed(state, machine);
-  if (claim !== undefined) return claim;
+  // By force it leaves whoever has it: of a machine that is lost nothing else is left to do.
+  const isFree = state.claimedBy === undefined || state.claimedBy === migration || force === true;
+  if (!isFree) return refuseClaimed(state, machine);
   return enqueue(state, machine, {
     ...{ verb: 'offboard', operationId, bodyDigest },
     ...(force === true ? { force } : {}),

@@ -65,22 +65,30 @@ export function judge(asked: Analysis, { machines, pods }: { machines: SideCount
 
 type Limits = Analysis & Required<Pick<Analysis, keyof typeof defaultAnalysis>>;
 
-function tooManyFail({ successRate, maxSuccessDrop }: Limits, machines: SideCounts, pods: SideCounts): string {
+function tooManyFail(
+  { minRequests, successRate, maxSuccessDrop }: Limits,
+  machines: SideCounts,
+  pods: SideCounts,
+): string {
   const share = shareOf(pods);
   if (share < successRate) {
     return `${pods.failed} of ${pods.requests} requests to pods failed: ${percent(share)} succeeded, ${percent(successRate)} must`;
   }
-  if (machines.requests > 0 && share < shareOf(machines) - maxSuccessDrop) {
+  if (machines.requests >= minRequests && share < shareOf(machines) - maxSuccessDrop) {
     return `${percent(share)} of the requests to pods succeeded, and ${percent(shareOf(machines))} of those to machines`;
   }
   return '';
 }
 
-function tooSlow({ maxLatencyMs, maxLatencyRatio }: Limits, machines: SideCounts, pods: SideCounts): string {
+function tooSlow(
+  { minRequests, maxLatencyMs, maxLatencyRatio }: Limits,
+  machines: SideCounts,
+  pods: SideCounts,
+): string {
   if (pods.meanMs === undefined) return '';
   const mean = `pods answer in ${ms(pods.meanMs)} on average`;
   if (maxLatencyMs !== undefined && pods.meanMs > maxLatencyMs) return `${mean}, ${ms(maxLatencyMs)} is allowed`;
-  if (machines.meanMs === undefined) return '';
+  if (machines.meanMs === undefined || machines.requests < minRequests) return '';
   const allowed = Math.max(machines.meanMs, LATENCY_FLOOR_MS) * maxLatencyRatio;
   return pods.meanMs > allowed ? `${mean}, machines in ${ms(machines.meanMs)}: ${ms(allowed)} is allowed` : '';
 }

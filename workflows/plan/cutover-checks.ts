@@ -58,18 +58,24 @@ const placeLabels = /^(topology\.|kubernetes\.io\/hostname$|security\.istio\.io\
 const ownLabels = (labels: Labels, others: Labels): Labels =>
   Object.fromEntries(Object.entries(labels).filter(([key, value]) => others[key] !== value && !placeLabels.test(key)));
 
-/** What each port of the Service speaks, where that is declared. */
-export function protocolOf({
-  name = '',
-  appProtocol,
-}: {
-  name?: string;
-  appProtocol?: string;
-}): 'http' | 'tcp' | undefined {
+interface Port {
+  readonly name?: string;
+  readonly appProtocol?: string;
+}
+
+function declaredOf({ name = '', appProtocol }: Port): string {
   const [declared = ''] = (appProtocol ?? name)
     .toLowerCase()
     .replace(/^kubernetes\.io\//, '')
     .split('-');
+  return declared;
+}
+
+export const speaksGrpc = (port: Port): boolean => declaredOf(port) === 'grpc';
+
+/** What each port of the Service speaks, where that is declared. */
+export function protocolOf(port: Port): 'http' | 'tcp' | undefined {
+  const declared = declaredOf(port);
   if (/^(http|http2|grpc|h2c|grpcweb)$/.test(declared)) return 'http';
   return /^(tcp|tls|https|mongo|mysql|redis)$/.test(declared) ? 'tcp' : undefined;
 }

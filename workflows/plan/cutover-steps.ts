@@ -2,7 +2,7 @@
 import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { CutoverTarget } from '../../activities/render/cutover-routes.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
-import { type CutoverInput, protocolOf, sidesOf } from './cutover-checks.ts';
+import { type CutoverInput, protocolOf, sidesOf, speaksGrpc } from './cutover-checks.ts';
 
 export const CLAIM_STEPS = ['claimMachines'];
 export const GUARD_STEPS = ['applySubsets', 'guardService'];
@@ -25,7 +25,7 @@ export function targetOf({ request, facts }: CutoverInput): CutoverTarget | unde
   if (sides === undefined || facts.service === undefined || facts.deployment === undefined) return undefined;
   const ports = facts.service.ports.flatMap((port) => {
     const protocol = protocolOf(port);
-    return protocol === undefined ? [] : [{ port: port.port, protocol }];
+    return protocol === undefined ? [] : [{ port: port.port, protocol, ...(speaksGrpc(port) ? { isGrpc: true } : {}) }];
   });
   const { name: migration, namespace } = request;
   const { host, gatewayRoutes } = facts;
@@ -41,13 +41,6 @@ export function routeRef(
   return { apiVersion: 'networking.istio.io/v1', kind, namespace, name: `meshlift-${migration}` };
 }
 
-/** The gateways' VirtualServices that follow. */
-export const gatewayRefs = ({ gatewayRoutes }: Pick<CutoverTarget, 'gatewayRoutes'>): readonly ObjectRef[] =>
-  gatewayRoutes.map(({ namespace, virtualService: name }) => ({
-    ...{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService' },
-    ...{ namespace, name },
-  }));
-
-/** The first port that speaks HTTP; undefined where none does. */
-export const smokePort = ({ ports }: CutoverTarget): number | undefined =>
-  ports.find(({ protocol }) => protocol === 'http')?.port;
+/** The first port that answers a plain GET; undefined where none does. */
+export const smokePort = ({ ports }: Pick<CutoverTarget, 'ports'>): number | undefined =>
+  ports.find(({ protocol, isGrpc }) => protocol === 'http' && isGrpc !== true)?.port;

@@ -60,7 +60,7 @@ export function decideLease(
   const live = leases.filter(({ operationId }) => !facts.closed.includes(operationId));
   const own = live.find(({ operationId }) => operationId === request.operationId);
   const others = live.filter((lease) => lease !== own);
-  const counts = facts.services.flatMap((service) => countOf(service, request, facts, own, others));
+  const counts = facts.services.flatMap((service) => countsOf(service, request, facts, own, others));
   const below = counts.filter((count) => count.others < count.floor);
   const held = below.filter((count) => count.leases.length > 0);
   const waiting = held.length > 0 ? held : request.allowDisruption ? [] : below.filter((count) => count.known > 0);
@@ -74,36 +74,41 @@ export function decideLease(
     return { verdict: { kind: 'SoleEndpoint', message }, leases: live };
   }
   const { operationId, machine } = request;
-  const granted = { operationId, machine, hosts: counts.map(({ host }) => host) };
+  const hostsOf = (some: readonly Count[]): string[] => [...new Set(some.map(({ host }) => host))];
+  const granted = { operationId, machine, hosts: hostsOf(counts) };
   return {
-    verdict: { kind: 'Granted', disrupts: below.map(({ host }) => host) },
+    verdict: { kind: 'Granted', disrupts: hostsOf(below) },
     leases: [...others, granted],
   };
 }
 
 /** Nothing where the Service loses nothing: its routes send the machine no traffic, or it is given to nobody already. */
-function countOf(
+function countsOf(
   service: MachineService,
   { machine }: LeaseRequest,
   { routes, floors }: FloorFacts,
   own: Lease | undefined,
   others: readonly Lease[],
 ): readonly Count[] {
-  const counting = countingEndpoints(service, routes);
-  const isCounted = own
-    ? own.hosts.includes(service.host)
-    : counting.some((endpoint) => endpoint.machine === machine && endpoint.isOffered);
-  if (!isCounted) return [];
-  const leases = others.filter((lease) => service.endpoints.some((endpoint) => endpoint.machine === lease.machine));
-  const leased = new Set(leases.map((lease) => lease.machine));
-  const stay = counting.filter(
-    (endpoint) =>
-      endpoint.isOffered &&
-      endpoint.machine !== machine &&
-      (endpoint.machine === undefined || !leased.has(endpoint.machine)),
+  if (own !== undefined && !own.hosts.includes(service.host)) return [];
+  const counted = countingEndpoints(service, routes);
+  const holding = counted.filter((endpoints) =>
+    endpoints.some((endpoint) => endpoint.machine === machine && (own !== undefined || endpoint.isOffered)),
   );
-  const known = counting.filter((endpoint) => endpoint.machine !== machine).length;
-  return [{ host: service.host, others: stay.length, known, floor: floorOf(service, floors), leases }];
+  // Whoever has its lease may be listed no more.
+  const groups = own !== undefined && holding.length === 0 ? counted : holding;
+  return groups.map((counting) => {
+    const leases = others.filter((lease) => counting.some((endpoint) => endpoint.machine === lease.machine));
+    const leased = new Set(leases.map((lease) => lease.machine));
+    const stay = counting.filter(
+      (endpoint) =>
+        endpoint.isOffered &&
+        endpoint.machine !== machine &&
+        (endpoint.machine === undefined || !leased.has(endpoint.machine)),
+    );
+    const known = counting.filter((endpoint) => endpoint.machine !== machine).length;
+    return { host: service.host, others: stay.length, known, floor: floorOf(service, floors), leases };
+  });
 }
 
 /** The highest that one of its machines asks for. */
@@ -112,14 +117,17 @@ function floorOf({ endpoints }: MachineService, floors: FloorFacts['floors']): n
   return Math.max(0, ...machines.map((machine) => floors[machine] ?? DEFAULT_FLOOR));
 }
 
-/** Where routes name subsets, only endpoints of one that gets traffic; else all. */
-function countingEndpoints({ host, endpoints }: MachineService, routes: Routes): readonly ServiceEndpoint[] {
+/** Where routes name subsets, the endpoints of each that gets traffic, since none stands in for another; else all together. */
+function countingEndpoints(
+  { host, endpoints }: MachineService,
+  routes: Routes,
+): readonly (readonly ServiceEndpoint[])[] {
   const destinations = routes.destinations.filter((one) => one.host === host && one.weight > 0);
   const names = destinations.flatMap(({ subset }) => (subset === undefined ? [] : [subset]));
-  if (names.length === 0 || names.length < destinations.length) return endpoints;
+  if (names.length === 0 || names.length < destinations.length) return [endpoints];
   const subsets = routes.subsets.filter((subset) => subset.host === host && names.includes(subset.name));
-  return endpoints.filter((endpoint) =>
-    subsets.some(({ labels }) => Object.entries(labels).every(([key, value]) => endpoint.labels[key] === value)),
+  return subsets.map(({ labels }) =>
+    endpoints.filter((endpoint) => Object.entries(labels).every(([key, value]) => endpoint.labels[key] === value)),
   );
 }
 
