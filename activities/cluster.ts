@@ -24,6 +24,7 @@ import {
   type RenderedMachine,
   type RenderInput,
 } from './render/machine-files.ts';
+import { refOf } from './render/object-ref.ts';
 
 interface RenderMachineInput {
   readonly request: OnboardMachine;
@@ -197,13 +198,6 @@ async function removeGroupIfUnused(
   const isFree = account !== undefined && !(await cluster.isServiceAccountUsed(namespace, named));
   return [...groups, ...(await cluster.remove(isFree ? [refOf(account)] : []))];
 }
-
-const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesObject): ObjectRef => ({
-  apiVersion,
-  kind,
-  namespace,
-  name,
-});
 
 const describe = ({ namespace, workloadGroup, address }: EntryQuery): string =>
   `Machine at ${address} of WorkloadGroup ${namespace}/${workloadGroup}`;

@@ -4,8 +4,6 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/common';
-
 import { ulid } from 'ulid';
 
 import type { Host, Machine } from '../api/schemas/machine.ts';
@@ -15,6 +13,7 @@ import type { Counters } from '../workflows/plan/cutover-analysis.ts';
 import type { AskedQuery, MetricValues } from '../workflows/plan/metric-queries.ts';
 import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
 import { admitHost } from './admit-host.ts';
+import { known, readMachine } from './entity-calls.ts';
 import { failure } from './failures.ts';
 import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './ports/cluster-port.ts';
 import type { CutoverFacts, CutoverPort, CutoverQuery, PodsQuery } from './ports/cutover-port.ts';
@@ -30,6 +29,7 @@ import {
   renderSubsets,
   targetHeader,
 } from './render/cutover-routes.ts';
+import { describeObject, refOf } from './render/object-ref.ts';
 import { inboundCounters } from './render/proxy-counters.ts';
 
 interface OnHost {
@@ -122,7 +122,7 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
           const found = await cutover.readOwned(refOf(object));
           if (isDeepStrictEqual(found?.spec, object.spec)) continue;
           const by = found?.lastEditor ?? 'somebody who removed it';
-          return { kind: 'RouteEdited', object: describe(object), by };
+          return { kind: 'RouteEdited', object: describeObject(refOf(object)), by };
         }
         const pods =
           weight === 0 ? [] : await cutover.listPods({ namespace: target.namespace, labels: target.podSelector });
@@ -369,12 +369,6 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
   };
 }
 
-const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesObject): ObjectRef => ({
-  ...{ apiVersion, kind },
-  ...{ namespace, name },
-});
-const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string => `${kind} ${namespace}/${name}`;
-
 const FOLLOW_MS = 6 * 3_600_000;
 const FOLLOW_EVERY_MS = 3_000;
 
@@ -391,20 +385,3 @@ async function unlessGone(edit: Promise<void>): Promise<boolean> {
 
 /** So many are named in a message. */
 const NAMED = 10;
-
-async function readMachine(namespace: string, name: string): Promise<Machine | undefined> {
-  const entity = Context.current().client.workflow.getHandle(`machine/${namespace}/${name}`);
-  return await known(async () => {
-    const { status } = await entity.describe();
-    return status.name === 'RUNNING' ? await entity.query<Machine>('machine') : undefined;
-  });
-}
-
-async function known<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
-}

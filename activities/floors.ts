@@ -1,10 +1,10 @@
 /** Activities around the leases of `floors/<namespace>`: a workflow cannot update another, so an activity asks for it. */
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
-import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 
-import type { Machine } from '../api/schemas/machine.ts';
 import type { FloorFacts, LeaseRequest, LeaseVerdict } from '../workflows/plan/floors.ts';
+import { known, readMachine } from './entity-calls.ts';
 import { failure } from './failures.ts';
 import type { MeshPort } from './ports/mesh-port.ts';
 
@@ -54,7 +54,8 @@ export function floorActivities({ mesh }: { readonly mesh: MeshPort }): FloorAct
       const machines = new Set(services.flatMap(({ endpoints }) => endpoints.flatMap((one) => one.machine ?? [])));
       const floors = await Promise.all(
         [...machines].map(async (name): Promise<[string, number][]> => {
-          const floor = await readFloor(namespace, name);
+          // Undefined where there is no entity of Meshlift's, or nothing was asked of it.
+          const floor = (await readMachine(namespace, name))?.floor;
           return floor === undefined ? [] : [[name, floor]];
         }),
       );
@@ -78,23 +79,4 @@ function asLeaseFailure(error: unknown, namespace: string): unknown {
 async function isRunning(workflowId: string): Promise<boolean> {
   const found = await known(() => Context.current().client.workflow.getHandle(workflowId).describe());
   return found?.status.name === 'RUNNING';
-}
-
-/** What the machine's entity was asked to keep; undefined where there is none of Meshlift's. */
-async function readFloor(namespace: string, name: string): Promise<number | undefined> {
-  const entity = Context.current().client.workflow.getHandle(`machine/${namespace}/${name}`);
-  const machine = await known(async () => {
-    const { status } = await entity.describe();
-    return status.name === 'RUNNING' ? await entity.query<Machine>('machine') : undefined;
-  });
-  return machine?.floor;
-}
-
-async function known<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
-  }
 }

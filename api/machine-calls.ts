@@ -165,7 +165,12 @@ export function notFound({ namespace, name }: Target, cause?: unknown) {
 }
 
 /** The same for the first request and for every repeat of it; the operation itself says how far it is. */
-function accepted(temporal: Temporal, id: string, verb: Operation['verb'], { namespace, name }: Target): Operation {
+export function accepted(
+  temporal: Temporal,
+  id: string,
+  verb: Operation['verb'],
+  { namespace, name }: Target,
+): Operation {
   return {
     id,
     verb,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 
 import type { MigrationInput } from '../workflows/messages.ts';
-import { TASK_QUEUE } from './machine-calls.ts';
+import { accepted, TASK_QUEUE } from './machine-calls.ts';
 import { operationRequest } from './operation-request.ts';
 import { problem } from './problems.ts';
 import { endPhases } from './rows.ts';
@@ -35,16 +35,7 @@ export async function startMigration(
   const { namespace, name, workloadGroup, service } = request;
   const id = migrationId(request);
   const { bodyDigest } = operationRequest({ verb: 'migrate', namespace, name, body: request, idempotencyKey });
-  const accepted: Operation = {
-    id,
-    verb: 'migrate',
-    target: { namespace, name },
-    phase: 'Pending',
-    steps: [],
-    conditions: [],
-    next: `GET /v1/operations/${id}`,
-    ...temporal.workflowUrl(id),
-  };
+  const answer = accepted(temporal, id, 'migrate', request);
   const start = () =>
     temporal.client.workflow.start<(input: MigrationInput) => Promise<Operation>>('migrateWorkload', {
       workflowId: id,
@@ -68,12 +59,12 @@ export async function startMigration(
     const isSameKey = idempotencyKey !== undefined && seen?.memo['idempotencyKey'] === idempotencyKey;
     if (seen !== undefined && isSameKey && seen.memo['bodyDigest'] !== bodyDigest)
       throw problem('idempotency-key-reused');
-    if (seen !== undefined && isSameKey) return accepted;
+    if (seen !== undefined && isSameKey) return answer;
     // A run that has told its end is closed a moment later: the name is free then.
     for (;;) {
       try {
         await start();
-        return accepted;
+        return answer;
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
         const running = await lastRun(temporal, id);
@@ -82,7 +73,7 @@ export async function startMigration(
           await delay(LOOK_AGAIN_MS);
           continue;
         }
-        if (running.memo['bodyDigest'] === bodyDigest) return accepted;
+        if (running.memo['bodyDigest'] === bodyDigest) return answer;
         throw problem('migration-exists', {
           detail: `Migration ${namespace}/${name} runs with another body; wait for its end, roll it back, or use another name`,
           cause: error,

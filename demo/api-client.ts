@@ -1,7 +1,7 @@
 /** The REST API as a caller uses it. */
 import type { Machine, OnboardMachine } from '../api/schemas/machine.ts';
 import type { Operation } from '../api/schemas/operation.ts';
-import { eventually } from './eventually.ts';
+import { eventually, Unrecoverable } from './eventually.ts';
 
 export interface Answer<T> {
   readonly status: number;
@@ -74,6 +74,20 @@ export class Api {
       timeoutMs,
     );
     return last;
+  }
+
+  /** Waits until the operation waits for something that reads so; one that ends before is told of by the error. */
+  async waitsFor(id: string, text: RegExp, timeoutMs = 180_000): Promise<void> {
+    await eventually(
+      `${id} waits for ${text.source}`,
+      async () => {
+        const { phase, message, waitingFor } = await this.operation(id);
+        if (ended.includes(phase)) throw new Unrecoverable(`${id} ended as ${phase}: ${message ?? ''}`);
+        return text.test(waitingFor ?? '');
+      },
+      timeoutMs,
+      100,
+    );
   }
 
   async #accepted(method: string, path: string, body?: unknown): Promise<Operation> {

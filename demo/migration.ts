@@ -2,7 +2,6 @@
 import type { CreateMigration } from '../api/schemas/migration.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Api } from './api-client.ts';
-import { eventually, Unrecoverable } from './eventually.ts';
 import { startLoad } from './load.ts';
 import { podAddress } from './sandbox-client.ts';
 import type { Summary } from './summary.ts';
@@ -45,15 +44,7 @@ export async function migrateOrders(api: Api, say: (message: string) => void): P
 }
 
 async function finalizeWhenAsked(api: Api, id: string): Promise<void> {
-  await eventually(
-    `${id} waits for its finalize`,
-    async () => {
-      const { phase, message, waitingFor } = await api.operation(id);
-      if (!['Pending', 'Running', 'Waiting'].includes(phase)) throw new Unrecoverable(`${phase}: ${message ?? ''}`);
-      return waitingFor?.includes('finalize') === true;
-    },
-    300_000,
-  );
+  await api.waitsFor(id, /finalize/, 300_000);
   await asked(api, `/v1/operations/${id}/finalize`, { reason: 'the demo goes on' }, 200);
 }
 

@@ -9,7 +9,7 @@ import type {
   ServiceEndpoint,
 } from '../ports/mesh-port.ts';
 import { machineLabel } from '../render/names.ts';
-import { drainingLabel, isOffered, type RawEndpoint, type RawShards } from './istiod-answers.ts';
+import { drainingLabel, isOffered, type RawEndpoint, type RawShards, type RawSyncStatus } from './istiod-answers.ts';
 
 /** A client in the mesh watches an endpoint by the type of its configuration. */
 const endpointType = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment';
@@ -100,22 +100,8 @@ interface RawClient {
   readonly metadata?: { readonly INSTANCE_IPS?: string };
   readonly watches?: Readonly<Record<string, readonly string[] | null>>;
 }
-/** Of `SyncStatus` in the same file. */
-interface RawStatus {
-  readonly proxy?: string;
-  readonly cluster_sent?: string;
-  readonly cluster_acked?: string;
-  readonly listener_sent?: string;
-  readonly listener_acked?: string;
-  readonly route_sent?: string;
-  readonly route_acked?: string;
-  readonly endpoint_sent?: string;
-  readonly endpoint_acked?: string;
-  readonly resources?: Readonly<Record<string, { readonly lastError?: string }>>;
-}
-
 const noncesOf: Readonly<
-  Record<PushType, (status: RawStatus) => readonly [sent: string | undefined, acked: string | undefined]>
+  Record<PushType, (status: RawSyncStatus) => readonly [sent: string | undefined, acked: string | undefined]>
 > = {
   cds: ({ cluster_sent, cluster_acked }) => [cluster_sent, cluster_acked],
   lds: ({ listener_sent, listener_acked }) => [listener_sent, listener_acked],
@@ -132,7 +118,7 @@ export function proxyConnections(
 ): readonly ProxyConnection[] {
   const clients = (adsz as RawClients).clients ?? [];
   const wanted = new Set(hosts);
-  const statuses = Array.isArray(syncz) ? (syncz as readonly RawStatus[]) : [];
+  const statuses = Array.isArray(syncz) ? (syncz as readonly RawSyncStatus[]) : [];
   return statuses.map((status) => {
     const { proxy = '', resources } = status;
     // A connection's id is the proxy's with a number behind it.

@@ -5,7 +5,7 @@ import { machineLabel } from '../render/names.ts';
 type SyncStatus = Pick<ConnectedProxy, 'version' | 'unacknowledged' | 'rejected'>;
 
 /** The parts of `SyncStatus` in pilot/pkg/xds/debug.go that are read. */
-interface RawSyncStatus {
+export interface RawSyncStatus {
   readonly proxy?: string;
   readonly istio_version?: string;
   readonly cluster_sent?: string;

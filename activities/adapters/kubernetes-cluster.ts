@@ -22,6 +22,7 @@ import type {
 } from '../ports/cluster-port.ts';
 import type { SshCredential } from '../ports/host-port.ts';
 import { groupLabel, groupLabelValue, machineLabel, managedByLabel, manager } from '../render/names.ts';
+import { describeObject, refOf } from '../render/object-ref.ts';
 import { IstiodDebug } from './istiod-debug.ts';
 import { asClusterFailure, found, type KubernetesClient, kubernetesClient } from './kubernetes-client.ts';
 import { readClusterFacts } from './kubernetes-facts.ts';
@@ -61,7 +62,7 @@ export class KubernetesCluster implements ClusterPort {
 
   async #apply(object: KubernetesObject): Promise<AppliedObject> {
     const ref = refOf(object);
-    return await asClusterFailure(`Apply of ${describe(ref)}`, async () => {
+    return await asClusterFailure(`Apply of ${describeObject(ref)}`, async () => {
       const before = await found(this.#client.objects.read(header(ref)));
       const after = await this.#client.objects.patch<Resource>(
         { ...object, metadata: mutable(object.metadata) },
@@ -84,7 +85,7 @@ export class KubernetesCluster implements ClusterPort {
 
   /** Leaves alone what neither Meshlift nor an istiod's auto-registration made. */
   async #remove(ref: ObjectRef): Promise<boolean> {
-    return await asClusterFailure(`Removal of ${describe(ref)}`, async () => {
+    return await asClusterFailure(`Removal of ${describeObject(ref)}`, async () => {
       const object = await found(this.#client.objects.read(header(ref)));
       if (object === undefined || !mayRemove(object)) return false;
       const uid = object.metadata?.uid;
@@ -252,18 +253,11 @@ interface Labelled {
 const mayRemove = ({ metadata }: Labelled): boolean =>
   metadata?.labels?.[managedByLabel] === manager || metadata?.annotations?.[registeredGroupAnnotation] !== undefined;
 
-const refOf = ({ apiVersion, kind, metadata: { namespace, name } }: KubernetesObject): ObjectRef => ({
-  apiVersion,
-  kind,
-  namespace,
-  name,
-});
 const header = ({ apiVersion, kind, namespace, name }: ObjectRef) => ({
   apiVersion,
   kind,
   metadata: { name, namespace },
 });
-const describe = ({ kind, namespace, name }: ObjectRef): string => `${kind} ${namespace}/${name}`;
 
 /** The client's types ask for maps that it could write to. */
 const mutable = ({ name, namespace, labels, annotations }: KubernetesObject['metadata']) => ({

@@ -1,7 +1,6 @@
 /** What a migration reads of a Service, its machines and its pods, through the Kubernetes API. */
 import {
   type KubeConfig,
-  type KubernetesObject as ClientObject,
   PatchStrategy,
   type V1Container,
   type V1ContainerStateWaiting,
@@ -30,21 +29,11 @@ import { migrationLabel, pushAnnotation, routesName } from '../render/cutover-ro
 import { managedByLabel, manager } from '../render/names.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { readPolicies } from './kubernetes-policies.ts';
-import { registeredGroupAnnotation } from './workload-entries.ts';
+import { listEntries, type RawEntry } from './workload-entries.ts';
 
 const networking = 'networking.istio.io/v1';
 /** Where Envoy serves its metrics to scrapers; never captured. */
 const metricsPort = 15090;
-
-interface RawEntry {
-  readonly metadata?: {
-    readonly name?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
-  readonly spec?: { readonly address?: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly status?: { readonly conditions?: readonly { readonly type?: string; readonly status?: string }[] };
-}
 
 interface RawObject {
   readonly apiVersion: string;
@@ -88,7 +77,7 @@ export class KubernetesCutover implements CutoverPort {
         this.#client.core.listNamespacedService({ namespace }),
         found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment })),
         this.#read('WorkloadGroup', namespace, workloadGroup),
-        this.#client.objects.list<RawEntry & ClientObject>(networking, 'WorkloadEntry', namespace),
+        listEntries(this.#client, namespace, workloadGroup),
         this.#routesOf(namespace, service),
         this.#client.core.listNamespacedResourceQuota({ namespace }),
         readPolicies(this.#client, namespace, namespace),
@@ -129,9 +118,7 @@ export class KubernetesCutover implements CutoverPort {
                 spec: group.spec ?? {},
               },
             }),
-        entries: entries.items
-          .filter(({ metadata }) => metadata?.annotations?.[registeredGroupAnnotation] === workloadGroup)
-          .map(entryOf),
+        entries: entries.map(entryOf),
         ...(foundDeployment === undefined
           ? {}
           : { deployment: deploymentOf(foundDeployment, await this.#isInjected(namespace, foundDeployment)) }),

@@ -10,7 +10,7 @@ export const registeredGroupAnnotation = 'istio.io/autoRegistrationGroup';
 const apiVersion = 'networking.istio.io/v1';
 const kind = 'WorkloadEntry';
 
-interface RawEntry {
+export interface RawEntry {
   readonly metadata?: {
     readonly name?: string;
     readonly labels?: Readonly<Record<string, string>>;
@@ -65,12 +65,19 @@ export async function findEntry(
   workloadGroup: string,
   machine: string,
 ): Promise<FoundWorkloadEntry | undefined> {
-  const { items } = await client.objects.list<RawEntry & KubernetesObject>(apiVersion, kind, namespace);
-  const entry = items.find(
-    ({ metadata, spec }) =>
-      metadata?.annotations?.[registeredGroupAnnotation] === workloadGroup && spec?.labels?.[machineLabel] === machine,
-  );
+  const entries = await listEntries(client, namespace, workloadGroup);
+  const entry = entries.find(({ spec }) => spec?.labels?.[machineLabel] === machine);
   return entry && asFound(entry);
+}
+
+/** Every entry that istiod has registered for the group. */
+export async function listEntries(
+  client: KubernetesClient,
+  namespace: string,
+  workloadGroup: string,
+): Promise<readonly RawEntry[]> {
+  const { items } = await client.objects.list<RawEntry & KubernetesObject>(apiVersion, kind, namespace);
+  return items.filter(({ metadata }) => metadata?.annotations?.[registeredGroupAnnotation] === workloadGroup);
 }
 
 function asFound({ metadata, spec, status }: RawEntry): FoundWorkloadEntry {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { type RunningLoad, startLoad } from '../../demo/load.ts';
 import { podAddress, powerOff } from '../../demo/sandbox-client.ts';
-import { type MigrationLab, migrationLab, waitsFor } from '../../test/support/migration-lab.ts';
+import { type MigrationLab, migrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
 import { startPlatform } from '../../test/support/platform.ts';
 import { command } from '../../test/support/sandbox.ts';
@@ -117,7 +117,7 @@ async function bareSeen(kubeconfig: string, lab: MigrationLab): Promise<number> 
 
 async function productSeen(platform: Platform, lab: MigrationLab): Promise<number> {
   const { id } = await lab.start(lab.request('seen', { steps: [{ weight: 50, hold: '5s' }], approvals: [50] }));
-  await waitsFor(platform, id, /approve of 50%/);
+  await platform.api.waitsFor(id, /approve of 50%/);
   const loads = await callers(lab);
   const written = watchWeight(platform.env.kubeconfig, lab.namespace.name);
   await lab.control(id, 'approve');
@@ -143,7 +143,7 @@ async function wholeRun(platform: Platform, lab: MigrationLab): Promise<Moved> {
   const began = performance.now();
   const steps = [10, 50, 100].map((weight) => ({ weight, hold: '10s' }));
   const { id } = await lab.start(lab.request('whole', { steps }));
-  await waitsFor(platform, id, /finalize/);
+  await platform.api.waitsFor(id, /finalize/);
   const seconds = (performance.now() - began) / 1_000;
   const askedAt = performance.now();
   await lab.control(id, 'rollback', 'the benchmark');

@@ -9,7 +9,7 @@ import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { podAddress, sandboxEnv } from '../../demo/sandbox-client.ts';
 import { applyObjects } from '../../demo/target.ts';
 import { failedOf, reasonsOf } from '../support/drain-lab.ts';
-import { type MigrationLab, migrationLab, shareOfErrors, waitsFor } from '../support/migration-lab.ts';
+import { type MigrationLab, migrationLab, shareOfErrors } from '../support/migration-lab.ts';
 import { migrationRows, runRow } from '../support/migration-rows.ts';
 import { endOf } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
@@ -89,12 +89,12 @@ test('a Prometheus that is away is waited for', async () => {
   const { id } = await lab.start(
     lab.request('again', { steps: [50, 100].map((weight) => ({ weight, hold: '1s' })), approvals: [50], analysis }),
   );
-  await waitsFor(platform, id, /approve of 50%/);
+  await platform.api.waitsFor(id, /approve of 50%/);
   await prometheus.down();
   await lab.control(id, 'approve');
-  await waitsFor(platform, id, /Prometheus at .* does not answer/);
+  await platform.api.waitsFor(id, /Prometheus at .* does not answer/);
   await prometheus.up();
-  await waitsFor(platform, id, /finalize/);
+  await platform.api.waitsFor(id, /finalize/);
   await lab.control(id, 'rollback', 'a test');
   expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
   expect(failedOf(await load.stop())).toBe(0);
@@ -142,12 +142,12 @@ test('TCP moves as a whole: connections that are kept stay, new ones go to pods'
   const steps = [{ weight: 100, hold: '1s' }];
   const whole = { service: 'lines', steps, approvals: [100], soak: '1h', ownGatewayRoutes: [] };
   const { id } = await lab.start(lab.request('lines', whole));
-  await waitsFor(platform, id, /approve of 100%/);
+  await platform.api.waitsFor(id, /approve of 100%/);
   const target = `tcp://lines.${namespace}.svc.cluster.local:7070`;
   const kept = await startLoad(pod, [target], 50, 20);
   await eventually('20 connections are kept', async () => (await kept.report()).connections.open === 20);
   await lab.control(id, 'approve');
-  await waitsFor(platform, id, /machines warm/);
+  await platform.api.waitsFor(id, /machines warm/);
   const fresh = await startLoad(pod, [target], 50, 20);
   const { sent } = await kept.report();
   // Longer than Envoy would leave connections on a listener that was altered: 45 s.
@@ -170,7 +170,7 @@ test('0 of 30,000 requests fail from start to finalize', async () => {
   const load = await lab.load();
   const slowly = [10, 50, 100].map((weight) => ({ weight, hold: '30s' }));
   const { id } = await lab.start(lab.request('away', { steps: slowly }));
-  await waitsFor(platform, id, /finalize/);
+  await platform.api.waitsFor(id, /finalize/);
   await eventually('30,000 requests were sent', async () => (await load.sent()) >= 30_000, 300_000, 1_000);
   await lab.control(id, 'finalize', 'a test');
   expect(await endOf(platform.api, id, 600_000)).toMatchObject({ phase: 'Succeeded' });

@@ -159,19 +159,3 @@ async function loadOf(
     stop: async () => await Promise.all(loads.map((load) => load.stop())),
   };
 }
-
-/** Resolves once the operation waits for something that reads so. */
-export async function waitsFor(platform: Platform, id: string, text: RegExp): Promise<void> {
-  await eventually(
-    `${id} waits for ${text.source}`,
-    async () => {
-      const operation = await platform.api.operation(id);
-      if (!['Pending', 'Running', 'Waiting'].includes(operation.phase)) {
-        throw new Error(`${id} ended as ${operation.phase}: ${operation.message ?? ''}`);
-      }
-      return text.test(operation.waitingFor ?? '');
-    },
-    180_000,
-    100,
-  );
-}

@@ -7,7 +7,7 @@ import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import type { Variant } from '../../demo/target.ts';
-import { type MigrationLab, shareOfErrors, waitsFor } from './migration-lab.ts';
+import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
 import { command } from './sandbox.ts';
@@ -69,7 +69,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'pods that are taken away': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /No pod that serves .* is ready any more/ },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /at 50%/);
+      await platform.api.waitsFor(id, /at 50%/);
       await kubectl(lab, 'scale', 'deployment', 'orders', '--replicas', '0');
     },
   },
@@ -80,14 +80,14 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       message: /on request of .*: no callers/,
     },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /0 of the 20 requests to judge by came to pods/);
+      await platform.api.waitsFor(id, /0 of the 20 requests to judge by came to pods/);
       await lab.control(id, 'rollback', 'no callers');
     },
   },
   'a route that somebody else edits, which is put back and told': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /at 50%/);
+      await platform.api.waitsFor(id, /at 50%/);
       const away = { op: 'replace', path: '/spec/http/0/timeout', value: '1s' };
       await kubectl(
         lab,
@@ -111,7 +111,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'a rollback after 100%': {
     ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of .*: second thoughts/ },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /machines warm/);
+      await platform.api.waitsFor(id, /machines warm/);
       const served = Object.keys(await lab.answeredBy(100));
       if (lab.machines.some(({ name }) => served.includes(name)))
         throw new Error(`Machines answer at 100%: ${served.join(', ')}`);
@@ -121,7 +121,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'a machine that is drained at 50% and taken back': {
     ...{ request: { steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /at 50%/);
+      await platform.api.waitsFor(id, /at 50%/);
       const [machine, other] = lab.machines;
       if (machine === undefined || other === undefined) throw new Error('unreachable');
       await ends(platform, machine, 'drain', 'Drained');
@@ -135,7 +135,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'a machine that dies at 50%': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
-      await waitsFor(platform, id, /at 50%/);
+      await platform.api.waitsFor(id, /at 50%/);
       const [machine] = lab.machines;
       if (machine === undefined) throw new Error('unreachable');
       await powerOff(machine);

@@ -2,7 +2,6 @@
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import type { Api } from '../../demo/api-client.ts';
-import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { startLoad } from '../../demo/load.ts';
 import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { applyObjects, deployTarget } from '../../demo/target.ts';
@@ -62,7 +61,7 @@ export const planMove = (api: Api, body: CreateMigration): Promise<object> =>
 /** Up to the wait for finalize, and then as told. */
 export async function move(api: Api, body: CreateMigration, action: 'rollback' | 'finalize'): Promise<Operation> {
   const { id } = (await ask(async () => await accepted(api, '/v1/migrations', body, 202))) as Operation;
-  await awaitsFinalize(api, id);
+  await api.waitsFor(id, /finalize/, 600_000);
   await ask(async () => await accepted(api, `/v1/operations/${id}/${action}`, {}, 200));
   return await endOf(api, id, 600_000);
 }
@@ -71,18 +70,4 @@ async function accepted(api: Api, path: string, body: object, wanted: number): P
   const { status, body: answer } = await api.call<object>('POST', path, body);
   if (status !== wanted) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(answer)}`);
   return answer;
-}
-
-async function awaitsFinalize(api: Api, id: string): Promise<void> {
-  await eventually(
-    `${id} waits for its finalize`,
-    async () => {
-      const { phase, message, waitingFor } = await api.operation(id);
-      if (!['Pending', 'Running', 'Waiting'].includes(phase))
-        throw new Unrecoverable(`${id} is ${phase}: ${message ?? ''}`);
-      return waitingFor?.includes('finalize') === true;
-    },
-    600_000,
-    200,
-  );
 }

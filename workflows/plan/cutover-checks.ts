@@ -1,12 +1,13 @@
 /** The preflight of a migration: every finding at once, and what distinguishes the endpoints of both sides. */
 import type { FoundWorkloadGroup, ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { CutoverFacts, FoundEntry } from '../../activities/ports/cutover-port.ts';
+import { describeObject, refOf } from '../../activities/render/object-ref.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import { faultOf, queriesOf } from './metric-queries.ts';
 import type { FactFailure } from './plan-input.ts';
-import { describe, obeys } from './policy-checks.ts';
+import { obeys } from './policy-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
 
 export interface CutoverInput {
@@ -292,7 +293,7 @@ const samePolicies: CutoverCheck = ({ facts: { deployment, entries, policies } }
   if (deployment === undefined || entries.length === 0) return undefined;
   const type = 'SamePolicies';
   const sides = policies.map((policy) => ({
-    name: describe(policy),
+    name: describeObject(refOf(policy)),
     isOfPods: obeys(policy, deployment.labels),
     machines: entries.filter(({ labels }) => obeys(policy, labels)).length,
   }));

@@ -1,5 +1,6 @@
 /** Objects of others that the machine's proxy would obey beside its own. */
 import type { ClusterFacts, KubernetesObject } from '../../activities/ports/cluster-port.ts';
+import { describeObject, refOf } from '../../activities/render/object-ref.ts';
 import { machineGroup, nodeLabels } from '../../activities/render/workload-group.ts';
 import { refusalsOf } from './caller-refusals.ts';
 import type { Authorization } from './caller-refusals.ts';
@@ -30,7 +31,7 @@ const noOverlappingPolicies: Check = ({ cluster, request }) => {
     : fails(
         'NoOverlappingPolicies',
         'PolicyOverlaps',
-        `${listed(overlapping.map(describe))} of others would select ${request.name} as well, and Istio obeys only one; narrow the selector, or remove it`,
+        `${listed(overlapping.map((policy) => describeObject(refOf(policy))))} of others would select ${request.name} as well, and Istio obeys only one; narrow the selector, or remove it`,
       );
 };
 
@@ -42,7 +43,7 @@ const callersAllowed: Check = ({ cluster, machine, isMember, request }) => {
   const root = cluster.rootNamespace ?? cluster.istioNamespace ?? 'istio-system';
   const policies = (cluster.policies ?? [])
     .filter((policy) => policy.kind === 'AuthorizationPolicy' && appliesTo(policy, labels, [request.namespace, root]))
-    .map((policy): Authorization => ({ name: describe(policy), spec: policy.spec ?? {} }));
+    .map((policy): Authorization => ({ name: describeObject(refOf(policy)), spec: policy.spec ?? {} }));
   // A member's connections run through its proxy, which judges them already.
   const callers = isMember ? [] : (machine?.connections ?? []).filter(({ direction }) => direction === 'inbound');
   const refused = callers.flatMap(({ local, remote }) => {
@@ -91,9 +92,6 @@ const hasKeys = (labels: Labels): boolean => Object.keys(labels).length > 0;
 
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
-
-export const describe = ({ kind, metadata: { namespace, name } }: KubernetesObject): string =>
-  `${kind} ${namespace}/${name}`;
 
 const named = (names: readonly string[]): string => listed([...new Set(names)]);
 
