@@ -7,6 +7,7 @@ import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ulid } from 'ulid';
 
 import type { Host, Machine } from '../api/schemas/machine.ts';
+import type { Manifest } from '../api/schemas/migration.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
 import type { Counters } from '../workflows/plan/cutover-analysis.ts';
@@ -29,6 +30,7 @@ import {
   renderSubsets,
   targetHeader,
 } from './render/cutover-routes.ts';
+import { unmarked } from './render/manifests.ts';
 import { describeObject, refOf } from './render/object-ref.ts';
 import { inboundCounters } from './render/proxy-counters.ts';
 
@@ -205,6 +207,24 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
         'GuardIncomplete',
         `Proxies would spread requests to ${host} over machines and pods alike: ${named.join(', ')}; let their routes name a subset, or remove them for the time of the migration`,
       );
+    },
+
+    /** What a request brings along, marked as the migration's and without a pod. Failure types: those of the ClusterPort. */
+    applyManifests: async ({
+      manifests,
+    }: {
+      manifests: readonly KubernetesObject[];
+    }): Promise<readonly AppliedObject[]> => await cluster.apply(manifests),
+
+    /** The same without the migration's marks: their owner's alone. */
+    handOverManifests: async (input: { namespace: string; manifests: readonly Manifest[] }): Promise<void> => {
+      for (const manifest of input.manifests) {
+        const { apiVersion, kind, metadata } = manifest;
+        await cutover.handOver(
+          { apiVersion, kind, namespace: input.namespace, name: metadata.name },
+          unmarked(manifest),
+        );
+      }
     },
 
     scaleDeployment: async (input: { namespace: string; deployment: string; replicas: number }): Promise<number> =>

@@ -5,11 +5,18 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-import type { AccessPort, AccessQuestion, AccessVerb, Caller } from '../activities/ports/access-port.ts';
+import type {
+  AccessPort,
+  AccessQuestion,
+  AccessVerb,
+  Caller,
+  MeshliftResource,
+} from '../activities/ports/access-port.ts';
 import { operationNotFound, targetOfOperation } from './operation-calls.ts';
 import { possibleTargets } from './operation-of-machine.ts';
 import { problem, ProblemError } from './problems.ts';
 import { accessOf, type RouteAccess } from './route-access.ts';
+import type { Manifest } from './schemas/migration.ts';
 import { withProblems } from './schemas/responses.ts';
 import type { Temporal } from './temporal.ts';
 import type { Visible } from './visibility.ts';
@@ -105,6 +112,7 @@ async function checkCall(request: FastifyRequest, asked: Asked, temporal: Tempor
       return asked.require(verb, request.params as Place);
     case 'body':
       for (const namespace of namespacesOf(request.body as Placed)) await asked.require(verb, { namespace });
+      for (const created of createdBy(request.body as Placed)) await asked.requireOf(created);
       return;
     case 'query': {
       const { namespace } = request.query as Place;
@@ -121,10 +129,24 @@ async function checkCall(request: FastifyRequest, asked: Asked, temporal: Tempor
 interface Placed {
   readonly namespace: string;
   readonly ownGatewayRoutes?: readonly { readonly namespace?: string }[];
+  readonly target?: { readonly manifests?: readonly Pick<Manifest, 'kind'>[] };
 }
 
 const namespacesOf = ({ namespace, ownGatewayRoutes = [] }: Placed): ReadonlySet<string> =>
   new Set([namespace, ...ownGatewayRoutes.map((route) => route.namespace ?? namespace)]);
+
+const createdKinds: Readonly<Record<Manifest['kind'], Pick<AccessQuestion, 'group' | 'resource'>>> = {
+  Deployment: { group: 'apps', resource: 'deployments' },
+  ServiceAccount: { group: '', resource: 'serviceaccounts' },
+  ConfigMap: { group: '', resource: 'configmaps' },
+};
+
+/** Meshlift's account may create what a body brings along: whoever sends it has to be allowed to as well. */
+const createdBy = ({ namespace, target }: Placed): readonly AccessQuestion[] =>
+  [...new Set(target?.manifests?.map(({ kind }) => kind))].map((kind) => ({
+    ...{ verb: 'create' as const, namespace },
+    ...createdKinds[kind],
+  }));
 
 /** An operation belongs to the namespace of its target. One that the caller may not read is not there for them. */
 async function checkOperation(id: string, verb: AccessVerb, asked: Asked, temporal: Temporal): Promise<void> {
@@ -138,7 +160,7 @@ async function checkOperation(id: string, verb: AccessVerb, asked: Asked, tempor
 }
 
 /** Operations are of machines, but for those whose id says that they are migrations. A list of all is one of machines. */
-function resourceOf({ routeOptions, params }: FastifyRequest): AccessQuestion['resource'] {
+function resourceOf({ routeOptions, params }: FastifyRequest): MeshliftResource {
   const { id = '' } = params as { readonly id?: string };
   return routeOptions.config.access?.resource ?? (id.startsWith('migrate.') ? 'migrations' : 'machines');
 }
@@ -147,8 +169,8 @@ function resourceOf({ routeOptions, params }: FastifyRequest): AccessQuestion['r
 class Asked {
   readonly #access: AccessPort;
   readonly #caller: Caller;
-  readonly #resource: AccessQuestion['resource'];
-  constructor(access: AccessPort, caller: Caller, resource: AccessQuestion['resource']) {
+  readonly #resource: MeshliftResource;
+  constructor(access: AccessPort, caller: Caller, resource: MeshliftResource) {
     this.#access = access;
     this.#caller = caller;
     this.#resource = resource;
@@ -164,9 +186,19 @@ class Asked {
   }
 
   async require(verb: AccessVerb, place: Place): Promise<void> {
-    if (await this.may(verb, place)) return;
-    throw problem('forbidden', {
-      detail: `${this.#caller.username} may not ${verb} ${this.#resource}.meshlift.dev in namespace ${place.namespace ?? ''}; its owner can allow it with a Role`,
+    if (!(await this.may(verb, place))) throw this.#refusal(verb, `${this.#resource}.meshlift.dev`, place);
+  }
+
+  /** Of an object of the cluster itself. */
+  async requireOf(question: AccessQuestion): Promise<void> {
+    const { verb, group = '', resource } = question;
+    if (await this.#access.allows(this.#caller, question)) return;
+    throw this.#refusal(verb, `${resource}${group === '' ? '' : `.${group}`}`, question);
+  }
+
+  #refusal(verb: AccessVerb, what: string, { namespace = '' }: Place): ProblemError {
+    return problem('forbidden', {
+      detail: `${this.#caller.username} may not ${verb} ${what} in namespace ${namespace}; its owner can allow it with a Role`,
     });
   }
 

@@ -34,6 +34,8 @@ function faultsOfFinding(finding: Finding): Fault[] {
     case 'boolean':
       // The schema `false` of an unknown field; said by additionalProperties as well.
       return [];
+    case 'contains':
+      return [{ path, message: 'must hold exactly one Deployment' }];
     case 'oneOfFields':
       return [{ path, message: `must hold exactly one of ${namesIn(finding, 'fields').join(', ')}` }];
     default:

@@ -43,7 +43,7 @@ export async function startMigration(
       args: [{ request }],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      staticSummary: `Migrate Service ${namespace}/${service} to Deployment ${request.target.deployment}`,
+      staticSummary: `Migrate Service ${namespace}/${service} from WorkloadGroup ${workloadGroup} to pods`,
       memo: {
         ...{ verb: 'migrate', namespace, name, bodyDigest },
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),

@@ -1,12 +1,10 @@
 /** Which verb on which resource of `meshlift.dev` a call needs, and where its namespace stands: from method and path alone. Pure. */
-import type { AccessQuestion, AccessVerb } from '../activities/ports/access-port.ts';
-
-type Resource = AccessQuestion['resource'];
+import type { AccessVerb, MeshliftResource } from '../activities/ports/access-port.ts';
 
 export interface RouteAccess {
   readonly verb: AccessVerb;
   /** Absent: that of the operation, or of every kind of operation. */
-  readonly resource?: Resource;
+  readonly resource?: MeshliftResource;
   readonly namespace: 'path' | 'body' | 'query' | 'operation';
 }
 
@@ -38,6 +36,6 @@ export function accessOf(method: string, url: string): RouteAccess {
   throw new Error(`Nothing says who may call ${method} ${url}: add it to route-access.ts`);
 }
 
-const isResource = (resource: string | undefined): resource is Resource =>
+const isResource = (resource: string | undefined): resource is MeshliftResource =>
   resource === 'machines' || resource === 'migrations';
 const isMethod = (method: string): method is Method => method in verbOnOne;

@@ -18,8 +18,20 @@ export interface Variant {
   readonly cpus?: number;
 }
 
-/** Applies it with no pods yet; service account and label `app` have its name. */
+interface TargetManifest {
+  readonly apiVersion: 'apps/v1';
+  readonly kind: 'Deployment';
+  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly spec: object;
+}
+
+/** Applies it with no pods yet. */
 export async function deployTarget(namespace: string, name: string, variant: Variant = {}): Promise<void> {
+  await applyObjects([await targetOf(namespace, name, variant)]);
+}
+
+/** Service account and label `app` have its name; it asks for no pods. */
+export async function targetOf(namespace: string, name: string, variant: Variant = {}): Promise<TargetManifest> {
   const { image, faults = [], readinessPort = 8080, cpus } = variant;
   const path = '-o=jsonpath={.spec.template.spec.containers[0].image}';
   const labels = { app: name, version: 'v2' };
@@ -38,7 +50,7 @@ export async function deployTarget(namespace: string, name: string, variant: Var
   };
   const template = { metadata: { labels }, spec: { serviceAccountName: name, containers: [container] } };
   const spec = { replicas: 0, selector: { matchLabels: labels }, template };
-  await applyObjects([{ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec }]);
+  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec };
 }
 
 export async function applyObjects(items: readonly object[]): Promise<void> {

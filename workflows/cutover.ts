@@ -10,20 +10,29 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 
+import type { KubernetesObject } from '../activities/ports/cluster-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { Machine } from '../api/schemas/machine.ts';
-import type { SideCounts } from '../api/schemas/cutover.ts';
-import type { Analysis, CreateMigration } from '../api/schemas/migration.ts';
+import type { CreateMigration } from '../api/schemas/migration.ts';
 import { changeCluster, readCluster, readHost } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
 import { explainFailure } from './explain-failure.ts';
+import { Judging } from './judging.ts';
 import { LeadingRoutes } from './leading-routes.ts';
 import { type MigrationWaits, releaseSignal } from './messages.ts';
 import type { OperationReport } from './operation.ts';
-import { type Counters, countsBetween, defaultAnalysis, judge, type Verdict } from './plan/cutover-analysis.ts';
-import { CLAIM_STEPS, GUARD_STEPS, LEAVE_STEPS, POD_STEPS, shiftStep, smokePort } from './plan/cutover-steps.ts';
+import { countsBetween } from './plan/cutover-analysis.ts';
+import {
+  CLAIM_STEPS,
+  GUARD_STEPS,
+  LEAVE_STEPS,
+  MANIFEST_STEPS,
+  POD_STEPS,
+  shiftStep,
+  smokePort,
+} from './plan/cutover-steps.ts';
 import { durationMs } from './plan/durations.ts';
-import { askedQueries, judgeQueries, queriesOf } from './plan/metric-queries.ts';
+import { deploymentOf, listManifests, manifestsOf } from './plan/migration-target.ts';
 
 const DEFAULT_HOLD = '1m';
 const DEFAULT_READY = '5m';
@@ -32,13 +41,6 @@ const LEAST_WAIT_MS = 1_000;
 const DEFAULT_SOAK = '10m';
 const DEFAULT_SILENCE = '1m';
 const SMOKE_REQUESTS = 10;
-/** Between two looks at the counters of a step that has too few requests to judge by. */
-const LOOK_AGAIN_MS = 10_000;
-const LOOK_LATER = 1.1;
-/** Within a hold, so that a long one keeps its history short: so many looks, and never longer than this between two. */
-const LOOKS_IN_HOLD = 20;
-const LOOK_AT_LEAST_MS = 300_000;
-
 /** What a person has to say, as the workflow hears it. */
 export interface Gates {
   /** Resolves once the run is not paused. */
@@ -53,6 +55,8 @@ export interface Gates {
 export interface CutoverPlan {
   readonly request: CreateMigration;
   readonly target: CutoverTarget;
+  /** What the request brings along, as it is applied; none where the Deployment is there. */
+  readonly manifests: readonly KubernetesObject[];
   readonly machines: readonly Machine[];
   readonly replicas: number;
   /** Of the Deployment, before anything was touched. */
@@ -64,6 +68,7 @@ export class Cutover {
   private readonly id: string;
   private readonly report: OperationReport;
   private readonly routes: LeadingRoutes;
+  private readonly judging: Judging;
   private readonly plan: CutoverPlan;
   private readonly waits: Required<MigrationWaits>;
   private readonly undo: Compensations;
@@ -82,6 +87,7 @@ export class Cutover {
     this.undo = undo;
     this.gates = gates;
     this.routes = new LeadingRoutes(report, plan.target, waits);
+    this.judging = new Judging(report, plan, this.routes, waits, gates);
     this.id = `${plan.request.namespace}/${plan.request.name}`;
   }
 
@@ -118,10 +124,25 @@ export class Cutover {
     });
   }
 
+  /** What the request brings along, without a pod. It is deleted where the run is taken back: nobody had it before. */
+  async applyManifests(): Promise<void> {
+    const { manifests } = this.plan;
+    if (manifests.length === 0) return;
+    const { refs, named } = listManifests(manifests);
+    this.undo.register(MANIFEST_STEPS, named, async () => {
+      const objects = refs.toReversed();
+      await changeCluster(`Delete ${named}`, this.waits.undoMs).removeObjects({ objects });
+    });
+    await this.report.step('applyManifests', named, async () => {
+      await changeCluster(`Apply ${named}`, this.waits.changeMs).applyManifests({ manifests });
+      return { end: 'Succeeded', value: undefined };
+    });
+  }
+
   async startPods(): Promise<void> {
     const { request, replicas, replicasBefore, target } = this.plan;
     const { namespace } = request;
-    const { deployment } = request.target;
+    const deployment = deploymentOf(request.target);
     const query = { namespace, labels: target.podSelector };
     const readyMs = Math.max(LEAST_WAIT_MS, durationMs(request.target.readyWithin ?? DEFAULT_READY));
     this.undo.register(
@@ -190,11 +211,11 @@ export class Cutover {
         await this.gates.untilResumed();
         return by;
       });
-      const before = await this.count();
+      const before = await this.judging.count();
       await this.routes.lead(weight, { by, why: `step to ${weight}%` });
       this.report.waitFor(`${hold} at ${weight}%`);
-      await this.hold(durationMs(hold), `Hold at ${weight}%`, before);
-      await this.judge(before);
+      await this.judging.hold(durationMs(hold), `Hold at ${weight}%`, before);
+      await this.judging.judge(before);
       return { end: 'Succeeded', value: undefined };
     });
   }
@@ -203,11 +224,11 @@ export class Cutover {
   async soak(): Promise<void> {
     const length = this.plan.request.soak ?? DEFAULT_SOAK;
     await this.report.step('soak', `${length} at 100%, machines warm`, async () => {
-      const before = await this.count();
+      const before = await this.judging.count();
       const soakMs = durationMs(length);
       this.routes.tell(instant(Date.now() + soakMs));
-      await this.hold(soakMs, 'Soak', before);
-      await this.judge(before);
+      await this.judging.hold(soakMs, 'Soak', before);
+      await this.judging.judge(before);
       return { end: 'Succeeded', value: undefined };
     });
   }
@@ -225,9 +246,9 @@ export class Cutover {
     const asked = request.silence ?? DEFAULT_SILENCE;
     await this.report.step('proveSilence', `${asked} without a request to a machine`, async () => {
       const callers = async (): Promise<string | undefined> => {
-        const before = await this.countMachines();
+        const before = await this.judging.countMachines();
         await this.routes.whileFollowed(() => sleep(durationMs(asked), { summary: 'Silence' }));
-        const { requests } = countsBetween(before, await this.countMachines());
+        const { requests } = countsBetween(before, await this.judging.countMachines());
         if (requests > 0) return `${requests} requests reached machines within ${asked}`;
         return await this.firstThatServes(machines);
       };
@@ -281,17 +302,26 @@ export class Cutover {
   /** What is left is what a user would have written. */
   async removeRoutesAtTheEnd(): Promise<void> {
     await this.report.step('removeRoutes', `routes of ${this.plan.target.host} to be as found`, async () => {
-      await this.untilTakenAway();
+      await this.untilMended(() => this.routes.takeAway());
+      await this.untilMended(() => this.handOver());
       await this.releaseMachines();
       return { end: 'Succeeded', value: undefined };
     });
   }
 
+  /** What the request brought along is its owner's alone from here on. */
+  private async handOver(): Promise<void> {
+    const manifests = manifestsOf(this.plan.request.target);
+    if (manifests.length === 0) return;
+    const { namespace } = this.plan.request;
+    await changeCluster('Hand over what was applied', this.waits.changeMs).handOverManifests({ namespace, manifests });
+  }
+
   /** There is no way back any more: what stands in its way is a person's to mend. */
-  private async untilTakenAway(): Promise<void> {
+  private async untilMended(work: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        await this.routes.takeAway();
+        await work();
         return;
       } catch (error) {
         if (!(error instanceof ActivityFailure)) throw error;
@@ -344,119 +374,6 @@ export class Cutover {
       { holdsOlder: true },
     );
   }
-
-  /** What fails already is not held to its end. That it passes so far says nothing yet. */
-  private async hold(lengthMs: number, summary: string, before: Counted): Promise<void> {
-    const until = Date.now() + lengthMs;
-    const every = Math.min(Math.max(lengthMs / LOOKS_IN_HOLD, LOOK_AGAIN_MS), LOOK_AT_LEAST_MS);
-    for (let left = lengthMs; left > 0; left = until - Date.now()) {
-      await this.routes.whileFollowed(() => sleep(Math.min(left, every), { summary }));
-      if (Date.now() >= until || !this.isJudged()) continue;
-      const { kind, message } = await this.verdict(await this.since(before), before);
-      if (kind === 'Failed') throw ApplicationFailure.nonRetryable(message, 'AnalysisFailed');
-    }
-  }
-
-  /** Waits for enough to judge by, unless told otherwise; a verdict is final. */
-  private async judge(before: Counted): Promise<void> {
-    const analysis = this.analysis();
-    for (let look = 0; this.isJudged(); look++) {
-      const evidence = await this.since(before);
-      const verdict = await this.verdict(evidence, before);
-      this.routes.note(evidence);
-      switch (verdict.kind) {
-        case 'Passed':
-          return;
-        case 'Failed':
-          throw ApplicationFailure.nonRetryable(verdict.message, 'AnalysisFailed');
-        case 'Inconclusive':
-          if (analysis.onInconclusive === 'rollback')
-            throw ApplicationFailure.nonRetryable(verdict.message, 'AnalysisInconclusive');
-          if (analysis.onInconclusive === 'pause') this.gates.pause(verdict.message);
-          this.report.waitFor(verdict.message);
-          await this.routes.whileFollowed(async () => {
-            await this.gates.untilResumed();
-            // The longer it waits, the less often it looks, so that a night without traffic is no long history.
-            const againMs = Math.round(Math.min(LOOK_AT_LEAST_MS, LOOK_AGAIN_MS * LOOK_LATER ** look));
-            await sleep(againMs, { summary: 'Until more was seen' });
-          });
-      }
-    }
-  }
-
-  private isJudged(): boolean {
-    return this.isCounted() || queriesOf(this.plan.request).length > 0;
-  }
-
-  /** Proxies count requests; of TCP there is nothing to judge by but that pods are ready, which is followed, and queries. */
-  private isCounted(): boolean {
-    return this.plan.target.ports.some(({ protocol }) => protocol === 'http');
-  }
-
-  /** By the proxies' counters, and where they say nothing against the pods by the queries. */
-  private async verdict(evidence: Evidence, { at }: Counted): Promise<Verdict> {
-    const counted: Verdict = this.isCounted() ? judge(this.analysis(), evidence) : { kind: 'Passed', message: '' };
-    const { request } = this.plan;
-    const queries = queriesOf(request);
-    if (queries.length === 0 || counted.kind !== 'Passed') return counted;
-    try {
-      const metrics = readCluster('Ask Prometheus the queries of the analysis', this.waits.countMs);
-      const asked = askedQueries(request, (Date.now() - at) / 1_000);
-      return judgeQueries(queries, await metrics.queryMetrics({ queries: asked }));
-    } catch (error) {
-      if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-      // A store that is away says nothing, neither for the pods nor against them.
-      return { kind: 'Inconclusive', message: explainFailure(error).message };
-    }
-  }
-
-  private analysis(): Analysis {
-    return { ...defaultAnalysis, ...this.plan.request.analysis };
-  }
-
-  private async since(before: Counted): Promise<Evidence> {
-    const after = await this.count();
-    // A machine that could not be asked at first would bring all that it ever counted.
-    const machines = Object.fromEntries(Object.entries(after.machines).filter(([name]) => name in before.machines));
-    return { machines: countsBetween(before.machines, machines), pods: countsBetween(before.pods, after.pods) };
-  }
-
-  private async count(): Promise<Counted> {
-    const { namespace } = this.plan.request;
-    const { podSelector: labels } = this.plan.target;
-    const cluster = readCluster('Read what pods have served', this.waits.countMs);
-    const [machines, pods] = await Promise.all([this.countMachines(), cluster.readPodCounters({ namespace, labels })]);
-    return { at: Date.now(), machines, pods };
-  }
-
-  /** A machine that cannot be asked is left out: one that is lost takes no traffic, and the pods are judged all the same. */
-  private async countMachines(): Promise<Counters> {
-    const counts = await Promise.all(
-      this.plan.machines.map(async ({ namespace, name, host }): Promise<Counters> => {
-        try {
-          const machine = readHost(`Read what ${name} has served`, this.waits.countMs);
-          return await machine.readMachineCounters({ namespace, name, host });
-        } catch (error) {
-          if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-          log.warn('A machine cannot be asked what it has served', { machine: `${namespace}/${name}` });
-          return {};
-        }
-      }),
-    );
-    return Object.assign({}, ...counts) as Counters;
-  }
-}
-
-interface Evidence {
-  readonly machines: SideCounts;
-  readonly pods: SideCounts;
-}
-
-interface Counted {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly machines: Counters;
-  readonly pods: Counters;
 }
 
 const instant = (ms: number): string => new Date(ms).toISOString();

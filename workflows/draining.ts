@@ -232,11 +232,11 @@ export class Draining implements DrainingMachine {
   /** Undefined where nobody can tell who is in service, and that was allowed. */
   private async ask(until: number): Promise<LeaseVerdict | undefined> {
     const { namespace, name, operation } = this.on;
-    const { allowDisruption } = this.terms;
+    const { allowDisruption, isReplaced = false } = this.terms;
     try {
       return await readCluster(`Ask floors/${namespace} for a lease on ${name}`, leftMs(until)).askLease({
         namespace,
-        request: { operationId: operation, machine: name, allowDisruption },
+        request: { operationId: operation, machine: name, allowDisruption, isReplaced },
       });
     } catch (error) {
       this.accept(explainFailure(error).type === 'TimedOut' ? this.evidenceMissing() : error);

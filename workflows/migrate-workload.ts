@@ -1,6 +1,7 @@
 /**
  * Moves the traffic of one Service from the machines of a WorkloadGroup to pods. The runbook:
- * read everything and judge it; guard the Service, so that a pod gets nothing by being ready; start the pods; call them by a header
+ * read everything and judge it; guard the Service, so that a pod gets nothing by being ready; apply what the request brings along;
+ * start the pods; call them by a header
  * that only they are routed by; move the weight step by step, each seen at every client, held, and judged by what both sides
  * answered; soak, machines warm; once that is confirmed, see that no request reaches a machine any more, let the machines leave, and
  * take away what routed. Until then one write returns all traffic to the machines: by itself where a step fails, and when asked.
@@ -82,6 +83,7 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
       await cutover.claimMachines();
       await cutover.applySubsets();
       await cutover.guard();
+      await cutover.applyManifests();
       await cutover.startPods();
       await cutover.smokeTest();
       await cutover.awaitCutover();

@@ -31,6 +31,8 @@ export interface OffboardInput {
   readonly member?: MemberState;
   /** The machine does not answer any more: only the cluster's side is taken away. Default false. */
   readonly force?: boolean;
+  /** A migration has moved its traffic for good. Default false. */
+  readonly isReplaced?: boolean;
   readonly fence?: number;
   readonly waits?: Waits;
 }
@@ -79,6 +81,7 @@ export async function offboardMachine(given: OffboardInput): Promise<OperationOu
         isPresent: given.isPresent ?? true,
         isMember: given.isMember ?? false,
         member: given.member ?? { isEnforced: false, isDrained: false },
+        isReplaced: given.isReplaced ?? false,
       },
       fence,
       waits,

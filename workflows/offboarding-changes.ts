@@ -23,6 +23,8 @@ interface Found {
   /** The machine is in the mesh, whether or not it takes traffic now. */
   readonly isMember: boolean;
   readonly member: MemberState;
+  /** A migration has moved its traffic for good. */
+  readonly isReplaced: boolean;
 }
 
 /** The steps of one offboarding, in call order. */
@@ -63,7 +65,10 @@ export class OffboardingChanges {
     const { address } = this.entry;
     const target = { body, address, member: facts.member, fence };
     // Who asks for a machine to leave asks for what its Services lose by it; proof is owed all the same.
-    const terms = { allowDisruption: true, allowUnproven: false, deadlineMs: waits.notGivenOutMs };
+    const terms = {
+      ...{ allowDisruption: true, allowUnproven: false, deadlineMs: waits.notGivenOutMs },
+      isReplaced: facts.isReplaced,
+    };
     this.draining = new Draining(report, target, terms, waits, undo);
   }
 

@@ -19,5 +19,5 @@ export async function planMigration({ request, waits: asked }: MigrationInput): 
   if (plan === undefined) return { conditions, objects: [], steps: [], rollback: [] };
   const cluster = readCluster(`Write down the routes of migration ${namespace}/${name}`, waits.readableMs);
   const objects = await cluster.renderCutover({ target: plan.target });
-  return { conditions, ...describeMigration(plan, objects) };
+  return { conditions, ...describeMigration(plan, [...objects, ...plan.manifests]) };
 }

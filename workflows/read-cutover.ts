@@ -13,14 +13,15 @@ import {
   cutoverConditions,
   type CutoverInput,
   type MachineCallers,
-  replicasOf,
   smokePathOf,
   unreadable,
 } from './plan/cutover-checks.ts';
 import { targetOf } from './plan/cutover-steps.ts';
 import { callersBeside } from './plan/exposure.ts';
 import { askedQueries, faultOf, queriesOf } from './plan/metric-queries.ts';
+import { appliedManifests, deploymentOf } from './plan/migration-target.ts';
 import type { FactFailure } from './plan/plan-input.ts';
+import { replicasOf } from './plan/target-checks.ts';
 
 const PREVIEW_WINDOW_SECONDS = 60;
 const CALLERS_WITHIN_MS = 10_000;
@@ -72,14 +73,18 @@ export async function readCutover(
   { readableMs }: Pick<Required<MigrationWaits>, 'readableMs'>,
 ): Promise<ReadCutover> {
   const { namespace, workloadGroup, service, name: migration } = request;
-  const { deployment } = request.target;
+  const manifests = appliedManifests(request);
   const gatewayRoutes = (request.ownGatewayRoutes ?? []).map((route) => ({
     ...route,
     namespace: route.namespace ?? namespace,
   }));
   const read = async (): Promise<CutoverInput & { readonly machines: readonly Machine[] }> => {
     const cluster = readCluster(`Read what migration ${namespace}/${migration} starts from`, readableMs);
-    const query = { namespace, workloadGroup, service, deployment, migration, gatewayRoutes };
+    const deployment = deploymentOf(request.target);
+    const query = {
+      ...{ namespace, workloadGroup, service, deployment, migration, gatewayRoutes },
+      ...(manifests.length === 0 ? {} : { manifests }),
+    };
     const [facts, machines] = await Promise.all([
       cluster.readCutoverFacts(query),
       cluster.readGroupMachines({ namespace, workloadGroup }),
@@ -101,6 +106,7 @@ export async function readCutover(
     plan: {
       request,
       target,
+      manifests,
       machines,
       replicas: replicasOf(input),
       // Where a run before has left its routes, its pods are left as well: they are not the state to go back to.

@@ -99,6 +99,7 @@ async function start(
             member: memberState(state),
             isPresent: state.isPresent,
             ...(current.force === true ? { force: true } : {}),
+            ...(current.migration === undefined ? {} : { isReplaced: true }),
           },
         ],
       });

@@ -4,7 +4,6 @@ import {
   PatchStrategy,
   type V1Container,
   type V1ContainerStateWaiting,
-  type V1Deployment,
   type V1Pod,
   type V1PodTemplateSpec,
   V1ScaleSpec,
@@ -28,6 +27,7 @@ import type {
 import { migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
+import { type DeploymentLike, handOver, tryOut } from './kubernetes-manifests.ts';
 import { readPolicies } from './kubernetes-policies.ts';
 import { listEntries, type RawEntry } from './workload-entries.ts';
 
@@ -75,14 +75,20 @@ export class KubernetesCutover implements CutoverPort {
     return await asClusterFailure(`Facts for migration ${namespace}/${query.migration}`, async () => {
       const [services, foundDeployment, group, entries, routes, quotas, policies] = await Promise.all([
         this.#client.core.listNamespacedService({ namespace }),
-        found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment })),
+        query.manifests === undefined
+          ? found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment }))
+          : undefined,
         this.#read('WorkloadGroup', namespace, workloadGroup),
         listEntries(this.#client, namespace, workloadGroup),
         this.#routesOf(namespace, service),
         this.#client.core.listNamespacedResourceQuota({ namespace }),
         readPolicies(this.#client, namespace, namespace),
       ]);
-      const objects = await this.#ownObjects(query);
+      const [objects, tried] = await Promise.all([
+        this.#ownObjects(query),
+        Promise.all((query.manifests ?? []).map((manifest) => tryOut(this.#client, manifest))),
+      ]);
+      const target = foundDeployment ?? tried.find(({ deployment: one }) => one !== undefined)?.deployment;
       const room = quotas.items.flatMap(({ status }) => {
         const [hard, used] = [status?.hard?.['pods'], status?.used?.['pods']];
         return hard === undefined ? [] : [Number(hard) - Number(used ?? 0)];
@@ -119,9 +125,10 @@ export class KubernetesCutover implements CutoverPort {
               },
             }),
         entries: entries.map(entryOf),
-        ...(foundDeployment === undefined
+        ...(target === undefined
           ? {}
-          : { deployment: deploymentOf(foundDeployment, await this.#isInjected(namespace, foundDeployment)) }),
+          : { deployment: deploymentOf(target, await this.#isInjected(namespace, target)) }),
+        ...(query.manifests === undefined ? {} : { manifests: tried.map(({ found }) => found) }),
         routes,
         gatewayRoutes: await this.#gatewayRoutes(query),
         policies,
@@ -129,6 +136,10 @@ export class KubernetesCutover implements CutoverPort {
         ...(room.length === 0 ? {} : { quotaPods: Math.min(...room) }),
       };
     });
+  }
+
+  async handOver(ref: ObjectRef, labels: Readonly<Record<string, string | null>>): Promise<void> {
+    await handOver(this.#client, ref, labels);
   }
 
   async scale(namespace: string, name: string, replicas: number): Promise<number> {
@@ -220,7 +231,10 @@ export class KubernetesCutover implements CutoverPort {
         const object = await this.#read('VirtualService', asked.namespace, asked.virtualService);
         const http = (object?.spec as RawVirtualService | undefined)?.http ?? [];
         const destinations = http.find(({ name }) => name === asked.route)?.route;
-        return destinations === undefined ? [] : [{ ...asked, destinations }];
+        const gitOps = object === undefined ? [] : gitOpsOf(object.metadata);
+        return destinations === undefined
+          ? []
+          : [{ ...asked, destinations, ...(gitOps.length === 0 ? {} : { gitOps }) }];
       }),
     );
     return found.flat();
@@ -250,7 +264,7 @@ export class KubernetesCutover implements CutoverPort {
     return [...services, ...rules, ...http];
   }
 
-  async #isInjected(namespace: string, { spec }: V1Deployment): Promise<boolean> {
+  async #isInjected(namespace: string, { spec }: DeploymentLike): Promise<boolean> {
     const asked = spec?.template.metadata?.labels?.['sidecar.istio.io/inject'];
     if (asked !== undefined) return asked === 'true';
     const { metadata } = await this.#client.core.readNamespace({ name: namespace });
@@ -294,13 +308,17 @@ const gitOpsMarks: readonly (readonly [RegExp, string])[] = [
   [/^meta\.helm\.sh\//, 'Helm'],
 ];
 
-function deploymentOf({ metadata, spec, status }: V1Deployment, isInjected: boolean): FoundDeployment {
-  const keys = [...Object.keys(metadata?.labels ?? {}), ...Object.keys(metadata?.annotations ?? {})];
+function gitOpsOf({ labels, annotations }: Pick<RawObject['metadata'], 'labels' | 'annotations'>): readonly string[] {
+  const keys = [...Object.keys(labels ?? {}), ...Object.keys(annotations ?? {})];
+  return gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool);
+}
+
+function deploymentOf({ metadata, spec, status }: DeploymentLike, isInjected: boolean): FoundDeployment {
   const template: V1PodTemplateSpec | undefined = spec?.template;
   return {
     replicas: spec?.replicas ?? 1,
     readyReplicas: status?.readyReplicas ?? 0,
-    gitOps: gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool),
+    gitOps: gitOpsOf(metadata ?? {}),
     labels: template?.metadata?.labels ?? {},
     isInjected,
     serviceAccount: template?.spec?.serviceAccountName ?? 'default',

@@ -2,6 +2,7 @@
 import type { V1Pod } from '@kubernetes/client-node';
 
 import type { ExpectedProxy, Routes } from '../ports/mesh-port.ts';
+import { machinesSubset, migrationLabel } from '../render/cutover-routes.ts';
 import { machineLabel } from '../render/names.ts';
 import { asClusterFailure, found, type KubernetesClient } from './kubernetes-client.ts';
 import { registeredGroupAnnotation } from './workload-entries.ts';
@@ -69,6 +70,7 @@ interface RawVirtualService {
   };
 }
 interface RawDestinationRule {
+  readonly metadata?: { readonly labels?: Readonly<Record<string, string>> };
   readonly spec?: {
     readonly host?: string;
     readonly subsets?: readonly { readonly name?: string; readonly labels?: Readonly<Record<string, string>> }[];
@@ -97,11 +99,12 @@ export async function readRoutes(client: KubernetesClient, namespace: string): P
             weight: route.length === 1 ? 100 : (weight ?? 0),
           })),
         ),
-      subsets: rules.flatMap(({ spec }) =>
+      subsets: rules.flatMap(({ metadata, spec }) =>
         (spec?.subsets ?? []).map(({ name = '', labels = {} }) => ({
           host: qualified(spec?.host ?? ''),
           name,
           labels,
+          ...(name === machinesSubset && metadata?.labels?.[migrationLabel] !== undefined ? { isKept: true } : {}),
         })),
       ),
     };

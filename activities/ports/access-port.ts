@@ -10,10 +10,16 @@ export interface Caller {
 
 export type AccessVerb = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete';
 
-/** One question to RBAC, on a resource of the group `meshlift.dev`. */
+/** What only names permissions: no such objects are in the cluster. */
+export type MeshliftResource = 'machines' | 'upgrades' | 'migrations' | 'taps';
+
+/** One question to RBAC. */
 export interface AccessQuestion {
   readonly verb: AccessVerb;
-  readonly resource: 'machines' | 'upgrades' | 'migrations' | 'taps';
+  /** API group; absent: `meshlift.dev`. */
+  readonly group?: string;
+  /** A {@link MeshliftResource}, or one of the group. */
+  readonly resource: string;
   /** Absent: in every namespace. */
   readonly namespace?: string;
   /** Absent: whichever it is. */

@@ -8,7 +8,9 @@ export interface CutoverQuery {
   readonly deployment: string;
   /** Whose objects are its own. */
   readonly migration: string;
-  readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations'>[];
+  /** What the Deployment is to be made of, as it would be applied; absent: it is there. */
+  readonly manifests?: readonly KubernetesObject[];
+  readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations' | 'gitOps'>[];
 }
 
 /** An endpoint on a machine: a WorkloadEntry of the group. */
@@ -52,6 +54,8 @@ export interface GatewayRoute {
   readonly namespace: string;
   readonly virtualService: string;
   readonly route: string;
+  /** Tools that own the VirtualService. */
+  readonly gitOps?: readonly string[];
   /** Before the migration. */
   readonly destinations: readonly RouteDestination[];
 }
@@ -63,6 +67,16 @@ export interface FoundRoute {
   readonly migration?: string;
 }
 
+/** An object that a migration brings along. */
+export interface FoundManifest {
+  readonly ref: ObjectRef;
+  readonly isThere: boolean;
+  /** The migration that made it. */
+  readonly migration?: string;
+  /** Why the API server does not take it (`ObjectRejected`, `ClusterForbidden`); absent where it does, or was not asked. */
+  readonly fault?: { readonly type: string; readonly message: string };
+}
+
 export interface CutoverFacts {
   /** Fully qualified name of the Service. */
   readonly host: string;
@@ -71,7 +85,9 @@ export interface CutoverFacts {
   readonly otherServices: readonly { readonly name: string; readonly selector: Readonly<Record<string, string>> }[];
   readonly group?: FoundWorkloadGroup;
   readonly entries: readonly FoundEntry[];
+  /** As it stands, or as the API server would make it of its manifest. */
   readonly deployment?: FoundDeployment;
+  readonly manifests?: readonly FoundManifest[];
   /** VirtualServices, DestinationRules and HTTPRoutes that name the Service. */
   readonly routes: readonly FoundRoute[];
   /** Those that were asked for and are there. */
@@ -116,6 +132,11 @@ export interface CutoverPort {
    * annotation that makes istiod push; null takes it away.
    */
   editRoute(route: GatewayRoute, push: string | null): Promise<void>;
+  /**
+   * Takes the marks of a migration off an object that it made, with every field manager, so that its owner's next apply meets no
+   * conflict. An object that is gone is none. `labels`: as their owner wrote them, null where there was none.
+   */
+  handOver(ref: ObjectRef, labels: Readonly<Record<string, string | null>>): Promise<void>;
   listPods(query: PodsQuery): Promise<readonly FoundPod[]>;
   /** The metrics of the pod's proxy, in Prometheus' text form, through the API server. */
   readProxyMetrics(namespace: string, pod: string): Promise<string>;

@@ -136,6 +136,8 @@ export interface Routes {
     readonly host: string;
     readonly name: string;
     readonly labels: Readonly<Record<string, string>>;
+    /** A migration may send all traffic back to it at any time, whatever its weight is now. */
+    readonly isKept?: boolean;
   }[];
 }
 

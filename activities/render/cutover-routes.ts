@@ -6,7 +6,7 @@ import type { KubernetesObject } from '../ports/cluster-port.ts';
 import type { GatewayRoute, RouteDestination } from '../ports/cutover-port.ts';
 import { managedByLabel, manager } from './names.ts';
 
-const machinesSubset = 'machines';
+export const machinesSubset = 'machines';
 export const podsSubset = 'kubernetes';
 /** Of TCP: it changes sides itself. */
 const connectionsSubset = 'connections';

@@ -1,7 +1,7 @@
 /** A migration: the traffic of one Service moves from the machines of a WorkloadGroup to pods, step by step. */
 import Type from 'typebox';
 
-import { closed, Condition, DnsLabel, DnsSubdomain, Timestamp } from './common.ts';
+import { closed, Condition, DnsLabel, DnsSubdomain, Labels, Timestamp } from './common.ts';
 import { OperationPhase } from './operation.ts';
 
 const duration = { pattern: '^[0-9]{1,6}(s|m|h)$', examples: ['30s', '10m', '2h'] };
@@ -80,18 +80,63 @@ export const Analysis = Type.Object(
 );
 export type Analysis = Type.Static<typeof Analysis>;
 
-const Target = Type.Object(
+const size = {
+  replicas: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1000,
+      description: 'Default: what the manifest says, or else as many as the group has machines',
+    }),
+  ),
+  readyWithin: Type.Optional(
+    Type.String({ ...duration, description: 'How long its pods may take until all are ready; default 5m' }),
+  ),
+};
+
+/** What stands in it beside kind and name is the kind's own: the API server judges it, before anything is touched. */
+const Manifest = Type.Object(
   {
-    deployment: DnsSubdomain,
-    replicas: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: 'Default: as many as the group has machines' }),
+    apiVersion: Type.Enum(['apps/v1', 'v1']),
+    kind: Type.Enum(['Deployment', 'ServiceAccount', 'ConfigMap']),
+    metadata: Type.Object(
+      {
+        name: DnsSubdomain,
+        namespace: Type.Optional(DnsLabel),
+        labels: Type.Optional(Labels),
+        annotations: Type.Optional(Type.Record(Type.String({ pattern: '^.{1,317}$' }), Type.String())),
+      },
+      closed,
     ),
-    readyWithin: Type.Optional(
-      Type.String({ ...duration, description: 'How long its pods may take until all are ready; default 5m' }),
-    ),
+    spec: Type.Optional(Type.Object({}, { additionalProperties: true })),
+    data: Type.Optional(Type.Record(Type.String({ pattern: '^[-._a-zA-Z0-9]+$' }), Type.String(), closed)),
+    automountServiceAccountToken: Type.Optional(Type.Boolean()),
+    imagePullSecrets: Type.Optional(Type.Array(Type.Object({ name: DnsSubdomain }, closed), { maxItems: 20 })),
   },
-  { ...closed, description: 'A Deployment of the namespace, scaled to 0 until the guard holds' },
+  closed,
 );
+export type Manifest = Type.Static<typeof Manifest>;
+
+const Target = Type.Union([
+  Type.Object(
+    { deployment: DnsSubdomain, ...size },
+    { ...closed, description: 'A Deployment of the namespace, scaled to 0 until the guard holds' },
+  ),
+  Type.Object(
+    {
+      manifests: Type.Array(Manifest, {
+        ...{ minItems: 1, maxItems: 20 },
+        contains: Type.Object({ kind: Type.Literal('Deployment') }),
+        ...{ minContains: 1, maxContains: 1 },
+        description:
+          'One Deployment and what it needs, none of them there yet: applied once the guard holds, deleted by a rollback, and ' +
+          "their owner's alone after finalize. The caller needs the right to create each. Secrets are not taken, since a run " +
+          'keeps its request: apply those yourself',
+      }),
+      ...size,
+    },
+    closed,
+  ),
+]);
 
 /** Body of `POST /v1/migrations`. */
 export const CreateMigration = Type.Object(
@@ -124,6 +169,12 @@ export const CreateMigration = Type.Object(
         },
         { ...closed, description: "Requests that only pods get; default: the path of the group's HTTP probe" },
       ),
+    ),
+    gitops: Type.Optional(
+      Type.Literal('paused', {
+        description:
+          'Argo CD, Flux or Helm, which manage the Deployment or an owned VirtualService, do not put back what the run changes: the caller has seen to it',
+      }),
     ),
     ownGatewayRoutes: Type.Optional(
       Type.Array(

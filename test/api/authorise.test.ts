@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import Fastify from 'fastify';
 
-import type { AccessPort } from '../../activities/ports/access-port.ts';
+import type { AccessPort, AccessQuestion } from '../../activities/ports/access-port.ts';
 import { answerProblems } from '../../api/answer-problems.ts';
 import { authorise } from '../../api/authorise.ts';
 import { readApiConfig } from '../../api/config.ts';
@@ -62,23 +62,44 @@ test('a route that nothing is said of cannot be added', () => {
   expect(() => app.get('/v1/secrets', () => ({}))).toThrow(/Nothing says who may call GET \/v1\/secrets/);
 });
 
-test.each<[string, readonly object[], string[], number]>([
-  ['its own namespace alone', [{ virtualService: 'edge', route: 'orders' }], ['shop'], 200],
-  ['a route of another namespace', [{ namespace: 'bank', virtualService: 'edge', route: 'orders' }], ['shop'], 403],
-  ['one of another that its caller may write', [{ namespace: 'bank' }], ['shop', 'bank'], 200],
-])('a migration that names %s', async (_title, ownGatewayRoutes, allowed, status) => {
+const allowedIn =
+  (...namespaces: string[]) =>
+  ({ namespace = '', group = 'meshlift.dev' }: AccessQuestion): boolean =>
+    group === 'meshlift.dev' && namespaces.includes(namespace);
+const mayCreate =
+  (...resources: string[]) =>
+  ({ namespace, verb, group = 'meshlift.dev', resource }: AccessQuestion): boolean =>
+    namespace === 'shop' && verb === 'create' && resources.includes(`${resource}.${group}`);
+const routed = (namespace?: string) => ({ ownGatewayRoutes: [namespace === undefined ? {} : { namespace }] });
+const brought = { target: { manifests: [{ kind: 'Deployment' }, { kind: 'ConfigMap' }] } };
+
+test.each<[string, object, (question: AccessQuestion) => boolean, number]>([
+  ['its own namespace alone', routed(), allowedIn('shop'), 200],
+  ['a route of another namespace', routed('bank'), allowedIn('shop'), 403],
+  ['one of another that its caller may write', routed('bank'), allowedIn('shop', 'bank'), 200],
+  ['manifests of kinds that its caller may not create', brought, allowedIn('shop'), 403],
+  [
+    'manifests of which its caller may create one kind alone',
+    brought,
+    mayCreate('migrations.meshlift.dev', 'deployments.apps'),
+    403,
+  ],
+  [
+    'manifests that its caller may create',
+    brought,
+    mayCreate('migrations.meshlift.dev', 'deployments.apps', 'configmaps.'),
+    200,
+  ],
+])('a migration that names %s', async (_title, body, may, status) => {
   const { temporal: settings } = readApiConfig({ TEMPORAL_ADDRESS: CLOSED_PORT });
   const temporal = connectTemporal(settings);
-  const access: AccessPort = {
-    ...yes,
-    allows: (_caller, { namespace = '' }) => Promise.resolve(allowed.includes(namespace)),
-  };
+  const access: AccessPort = { ...yes, allows: (_caller, question) => Promise.resolve(may(question)) };
   const app = Fastify();
   answerProblems(app);
   authorise(app, { access, temporal });
   app.post('/v1/migrations', () => ({}));
   try {
-    const payload = { namespace: 'shop', ownGatewayRoutes };
+    const payload = { namespace: 'shop', ...body };
     const headers = { authorization: 'Bearer t' };
     expect((await app.inject({ method: 'POST', url: '/v1/migrations', headers, payload })).statusCode).toBe(status);
   } finally {

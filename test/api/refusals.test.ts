@@ -22,6 +22,15 @@ const valid = {
   host: { address: '192.0.2.10', user: 'admin', credentialsName: 'fleet', hostKey: { trustOnFirstUse: true } },
 };
 
+const migration = {
+  ...{ name: 'move', namespace: 'shop', workloadGroup: 'orders', service: 'orders' },
+  steps: [{ weight: 100 }],
+};
+const made = (kind: string) => ({
+  ...{ apiVersion: kind === 'Deployment' ? 'apps/v1' : 'v1', kind },
+  metadata: { name: 'orders' },
+});
+
 interface Refusal {
   readonly status: number;
   readonly headers: Headers;
@@ -89,6 +98,24 @@ describe('a body', () => {
     expect(problem.type).toBe('urn:meshlift:problem:invalid-request');
     expect(problem.errors).toEqual([{ path, message: expect.stringMatching(message) }]);
     expect(problem.detail).toContain(path);
+  });
+
+  test.each([
+    ['a Secret among its manifests', [made('Secret')], '/target/manifests/0/kind', /allowed values/],
+    ['a kind that it does not take', [made('Deployment'), made('Job')], '/target/manifests/1/kind', /allowed values/],
+    ['no Deployment', [made('ConfigMap')], '/target/manifests', /exactly one Deployment/],
+    ['two Deployments', [made('Deployment'), made('Deployment')], '/target/manifests', /exactly one Deployment/],
+    ['no manifest', [], '/target/manifests', /fewer than 1/],
+    ['a status', [{ ...made('Deployment'), status: {} }], '/target/manifests/0/status', /not a known field/],
+  ])('of a migration with %s is refused', async (_what, manifests, path, message) => {
+    const { status, problem } = await refusal('/v1/migrations', post({ ...migration, target: { manifests } }));
+    expect(status).toBe(400);
+    expect(problem.errors).toContainEqual({ path, message: expect.stringMatching(message) });
+  });
+
+  test('of a migration that leads nowhere is refused', async () => {
+    const { problem } = await refusal('/v1/migrations', post({ ...migration, target: {} }));
+    expect(problem.errors).toEqual([{ path: '/target', message: 'must hold exactly one of deployment, manifests' }]);
   });
 
   test.each([

@@ -36,7 +36,7 @@ afterAll(async () => {
 
 const steps = [50, 100].map((weight) => ({ weight, hold: '1s' }));
 /** In the last two machines leave: they only go forward. */
-const takenBack = cutoverSteps({ steps, cutoverAt: 'later' }).slice(0, -2);
+const takenBack = cutoverSteps({ steps, cutoverAt: 'later', target: { deployment: 'orders' } }).slice(0, -2);
 
 const rows = takenBack.flatMap((step) => (['rollback', 'cancel'] as const).map((action) => ({ step, action })));
 

@@ -8,12 +8,12 @@ import {
   cutoverConditions,
   type CutoverInput,
   protocolOf,
-  replicasOf,
   sidesOf,
   smokePathOf,
   unreadable,
 } from '../../workflows/plan/cutover-checks.ts';
 import { cutoverSteps, smokePort, targetOf } from '../../workflows/plan/cutover-steps.ts';
+import { replicasOf } from '../../workflows/plan/target-checks.ts';
 
 const now = '2026-01-01T00:00:00.000Z';
 const request: CreateMigration = {
@@ -373,7 +373,7 @@ test('the run has a step per weight, and leaves only where the last one is 100',
     ...['soak', 'awaitFinalize', 'proveSilence', 'retireMachines', 'removeRoutes'],
   ]);
   expect(cutoverSteps({ ...request, cutoverAt: now })[5]).toBe('awaitCutover');
-  expect(cutoverSteps({ steps: [{ weight: 20 }] }).slice(5)).toEqual(['shiftTo20', 'holdSplit']);
+  expect(cutoverSteps({ ...request, steps: [{ weight: 20 }] }).slice(5)).toEqual(['shiftTo20', 'holdSplit']);
 });
 
 test('smoke requests go to a port that answers a plain GET', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import type { MachineService, Routes, ServiceEndpoint } from '../../activities/ports/mesh-port.ts';
-import { decideLease, type FloorFacts, type Lease } from '../../workflows/plan/floors.ts';
+import { decideLease, type FloorFacts, type Lease, type LeaseRequest } from '../../workflows/plan/floors.ts';
 
 const noRoutes: Routes = { destinations: [], subsets: [] };
 const machine = (name: string, more: Partial<ServiceEndpoint> = {}): ServiceEndpoint => ({
@@ -23,7 +23,7 @@ const facts = (services: readonly MachineService[], more: Partial<FloorFacts> = 
   ...more,
 });
 const lease = (name: string, ...hosts: string[]): Lease => ({ operationId: `drain-${name}`, machine: name, hosts });
-const ask = (name: string, allowDisruption = false) => ({
+const ask = (name: string, allowDisruption = false): LeaseRequest => ({
   operationId: `drain-${name}`,
   machine: name,
   allowDisruption,
@@ -32,7 +32,7 @@ const ask = (name: string, allowDisruption = false) => ({
 interface Row {
   readonly title: string;
   readonly leases?: readonly Lease[];
-  readonly wants: ReturnType<typeof ask>;
+  readonly wants: LeaseRequest;
   readonly facts: FloorFacts;
   readonly verdict: unknown;
 }
@@ -47,6 +47,11 @@ const weighted = (weight: number): Routes => ({
     { host: 'orders', name: 'new', labels: { version: 'v2' } },
   ],
 });
+/** All traffic is with `old`, and may go back. */
+const kept: Routes = {
+  ...weighted(0),
+  subsets: weighted(0).subsets.map((subset) => (subset.name === 'new' ? { ...subset, isKept: true } : subset)),
+};
 const versions = [machine('m1', { labels: { version: 'v1' } }), machine('m2', { labels: { version: 'v2' } })];
 
 const rows: readonly Row[] = [
@@ -137,6 +142,24 @@ const rows: readonly Row[] = [
     wants: ask('m1'),
     facts: facts([service('orders', ...versions)], { routes: weighted(0) }),
     verdict: { kind: 'SoleEndpoint' },
+  },
+  {
+    title: 'counts a subset of weight 0 that a migration may need again',
+    wants: ask('m2'),
+    facts: facts([service('orders', ...versions)], { routes: kept }),
+    verdict: { kind: 'SoleEndpoint' },
+  },
+  {
+    title: 'grants a machine of it that keeps another one',
+    wants: ask('m2'),
+    facts: facts([service('orders', ...versions, machine('m3', { labels: { version: 'v2' } }))], { routes: kept }),
+    verdict: { kind: 'Granted', disrupts: [] },
+  },
+  {
+    title: 'lets a machine leave that a migration has replaced',
+    wants: { ...ask('m2'), isReplaced: true },
+    facts: facts([service('orders', ...versions)], { routes: kept }),
+    verdict: { kind: 'Granted', disrupts: [] },
   },
   {
     title: 'counts each subset that gets traffic by itself, since none stands in for another',

@@ -32,6 +32,8 @@ export async function deployed(env: SandboxEnv, directory: string): Promise<Depl
 export const machinesBinding = (namespace: string) => binding(namespace, 'meshlift-machines');
 /** And move their workloads to pods. */
 export const migrationsBinding = (namespace: string) => binding(namespace, 'meshlift-migrations');
+/** And make the Deployments that take over. */
+export const manifestsBinding = (namespace: string) => binding(namespace, 'meshlift-manifests');
 
 const binding = (namespace: string, role: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',

@@ -118,6 +118,18 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback', 'second thoughts');
     },
   },
+  'machines that are asked to drain in the soak, of which one has to stay warm': {
+    ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /machines warm/);
+      const [machine, other] = lab.machines;
+      if (machine === undefined || other === undefined) throw new Error('unreachable');
+      await ends(platform, machine, 'drain', 'Drained');
+      await ends(platform, other, 'drain', 'InMesh', { deadlineSeconds: 2 });
+      await ends(platform, machine, 'undrain', 'InMesh');
+      await lab.control(id, 'rollback');
+    },
+  },
   'a machine that is drained at 50% and taken back': {
     ...{ request: { steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
@@ -171,8 +183,9 @@ async function ends(
   { namespace, name }: SandboxMachine,
   verb: string,
   phase: string,
+  asked: object = {},
 ): Promise<void> {
-  const { status, body } = await api.call<Operation>('POST', `/v1/machines/${namespace}/${name}/${verb}`, {});
+  const { status, body } = await api.call<Operation>('POST', `/v1/machines/${namespace}/${name}/${verb}`, asked);
   if (status !== 202) throw new Error(`${verb} of ${name} answered ${status}: ${JSON.stringify(body)}`);
   const { message } = await endOf(api, body.id);
   const found = (await api.machine(namespace, name)).phase;

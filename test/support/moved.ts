@@ -4,10 +4,10 @@ import type { Operation } from '../../api/schemas/operation.ts';
 import type { Api } from '../../demo/api-client.ts';
 import { startLoad } from '../../demo/load.ts';
 import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import { applyObjects, deployTarget } from '../../demo/target.ts';
-import { migrationsBinding } from './deployed.ts';
+import { applyObjects, targetOf } from '../../demo/target.ts';
+import { manifestsBinding, migrationsBinding } from './deployed.ts';
 import { ask, endOf } from './operations.ts';
-import { command } from './sandbox.ts';
+import { command, kubectl } from './sandbox.ts';
 
 /** How each of it ended. The machine's group and app have its name; it has left when this resolves. */
 export async function moveAway(api: Api, machine: SandboxMachine): Promise<readonly string[]> {
@@ -17,9 +17,29 @@ export async function moveAway(api: Api, machine: SandboxMachine): Promise<reado
     for (const action of ['rollback', 'finalize'] as const) {
       const { verb, phase, message } = await move(api, body, action);
       ends.push(`${verb} ${phase} ${(message ?? '').replaceAll(machine.name, '<name>')}`);
+      ends.push(...(await broughtAlong(machine)));
     }
     return ends;
   });
+}
+
+/** The Deployment and ConfigMap as they stand: whose they are, and who has written them so far. */
+async function broughtAlong({ namespace, name }: SandboxMachine): Promise<readonly string[]> {
+  const kinds = ['get', 'deployments,configmaps', `--field-selector=metadata.name=${name}`, '--show-managed-fields'];
+  const { items } = await kubectl<{ items: Made[] }>('-n', namespace, ...kinds);
+  return items.map(({ kind, metadata: { labels, managedFields = [] } }) => {
+    // Its controller tells the Deployment's status, and is no owner.
+    const owners = managedFields.filter(({ subresource }) => subresource === undefined).map(({ manager }) => manager);
+    return `${kind} ${JSON.stringify(labels)} ${JSON.stringify(owners)}`;
+  });
+}
+
+interface Made {
+  readonly kind: string;
+  readonly metadata: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly managedFields?: readonly { readonly manager: string; readonly subresource?: string }[];
+  };
 }
 
 /** What a computer that is busy with other things does to latency is not what is tested here. */
@@ -28,11 +48,12 @@ const lenient = {
   queries: [{ name: 'proxies', query: 'count(up{side="pods"})', atLeast: 1 }],
 };
 
-/** With a Service that selects the machine, a Deployment that is to take over, and a caller. */
+/** With a Service that selects the machine, the manifests of what is to take over, and a caller. */
 export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateMigration) => Promise<T>): Promise<T> {
   const { namespace, name } = machine;
   await applyObjects([
     migrationsBinding(namespace),
+    manifestsBinding(namespace),
     {
       apiVersion: 'v1',
       kind: 'Service',
@@ -40,18 +61,30 @@ export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateM
       spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
     },
   ]);
-  await deployTarget(namespace, name);
+  const metadata = { name, labels: { 'app.kubernetes.io/managed-by': 'its-owner' } };
+  const manifests = [
+    await targetOf(namespace, name),
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { k: 'v' } } as const,
+  ];
   const caller = `http://${await podAddress('shop', 'app=frontend')}:8080`;
   const load = await startLoad(caller, [`http://${name}.${namespace}/`], 10);
   try {
     return await use({
-      ...{ name, namespace, workloadGroup: name, service: name, target: { deployment: name } },
+      ...{ name, namespace, workloadGroup: name, service: name, target: { manifests, replicas: 1 } },
       ...{ steps: [{ weight: 100, hold: '1s' }], analysis: lenient, smoke: { path: '/' } },
       ...{ soak: '1s', silence: '1s' },
     });
   } finally {
     await load.stop();
-    await command('kubectl', '-n', namespace, 'delete', 'service,deployment,serviceaccount', name, '--wait=false');
+    await command(
+      'kubectl',
+      '-n',
+      namespace,
+      'delete',
+      'service,deployment,configmap,serviceaccount',
+      name,
+      '--wait=false',
+    );
   }
 }
 

@@ -6,8 +6,10 @@ import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import { faultOf, queriesOf } from './metric-queries.ts';
+import { deploymentOf } from './migration-target.ts';
 import type { FactFailure } from './plan-input.ts';
 import { obeys } from './policy-checks.ts';
+import { targetChecks } from './target-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
 
 export interface CutoverInput {
@@ -27,7 +29,7 @@ export interface MachineCallers {
   readonly from?: readonly string[];
 }
 
-type CutoverCheck = (input: CutoverInput) => Verdict | undefined;
+export type CutoverCheck = (input: CutoverInput) => Verdict | undefined;
 type Labels = Readonly<Record<string, string>>;
 
 /** What a migration tells endpoints apart by; undefined where it cannot. */
@@ -124,43 +126,6 @@ const machinesAreMembers: CutoverCheck = ({ request: { namespace, workloadGroup 
   return holds(type, `Meshlift looks after ${listed(members)}`);
 };
 
-const deploymentExists: CutoverCheck = ({ request: { namespace, target }, facts }) => {
-  const type = 'TargetFound';
-  const place = `Deployment ${namespace}/${target.deployment}`;
-  const { deployment } = facts;
-  if (deployment === undefined)
-    return fails(type, 'DeploymentMissing', `${place} does not exist; create it with replicas: 0`);
-  if (deployment.gitOps.length > 0) {
-    return fails(
-      type,
-      'ManagedByGitOps',
-      `${place} is managed by ${listed(deployment.gitOps)}, which would put its replicas back; let it ignore them, or pause it`,
-    );
-  }
-  if (!deployment.isInjected) {
-    return fails(
-      type,
-      'NoProxyInjected',
-      `Pods of ${place} get no proxy; label namespace ${namespace} with istio.io/rev, and remove sidecar.istio.io/inject: "false"`,
-    );
-  }
-  return holds(type, `${place} is there`);
-};
-
-const podsDoNotServeYet: CutoverCheck = ({ request: { namespace, target }, facts: { deployment, objects } }) => {
-  if (deployment === undefined) return undefined;
-  const type = 'PodsNotServing';
-  const place = `Deployment ${namespace}/${target.deployment}`;
-  if (deployment.replicas > 0 && objects.length === 0) {
-    return fails(
-      type,
-      'PodsServeAlready',
-      `${place} has ${deployment.replicas} replicas, which take their share of the traffic already; scale it to 0 first`,
-    );
-  }
-  return holds(type, `${place} starts with the migration`);
-};
-
 const serviceSelectsBoth: CutoverCheck = ({ request: { service, target, workloadGroup }, facts }) => {
   const { deployment, entries } = facts;
   if (facts.service === undefined || deployment === undefined || entries.length === 0) return undefined;
@@ -172,7 +137,7 @@ const serviceSelectsBoth: CutoverCheck = ({ request: { service, target, workload
     return fails(
       type,
       'PodsNotSelected',
-      `Service ${service} selects ${wanted}, and pods of Deployment ${target.deployment} do not carry that; add it to their template`,
+      `Service ${service} selects ${wanted}, and pods of Deployment ${deploymentOf(target)} do not carry that; add it to their template`,
     );
   }
   const others = entries.filter(({ labels }) => !selects(labels));
@@ -193,12 +158,12 @@ const othersSelectPods: CutoverCheck = ({ request: { service, target }, facts: {
     Object.entries(selector).every(([key, value]) => deployment.labels[key] === value),
   );
   if (selecting.length === 0)
-    return holds(type, `Service ${service} alone selects pods of ${target.deployment}`, 'Warning');
+    return holds(type, `Service ${service} alone selects pods of ${deploymentOf(target)}`, 'Warning');
   const named = listed(selecting.map(({ name }) => name));
   return fails(
     type,
     'OtherServiceSelects',
-    `Services ${named} select pods of Deployment ${target.deployment} too: their callers reach pods as soon as those are ready, whatever the weights of ${service} say`,
+    `Services ${named} select pods of Deployment ${deploymentOf(target)} too: their callers reach pods as soon as those are ready, whatever the weights of ${service} say`,
     'Warning',
   );
 };
@@ -211,7 +176,7 @@ const endpointsDistinguishable: CutoverCheck = ({ request: { target, workloadGro
     return fails(
       type,
       'LabelsTheSame',
-      `No label tells machines of WorkloadGroup ${workloadGroup} and pods of Deployment ${target.deployment} apart; give the pods one that the machines do not have, e.g. version: v2`,
+      `No label tells machines of WorkloadGroup ${workloadGroup} and pods of Deployment ${deploymentOf(target)} apart; give the pods one that the machines do not have, e.g. version: v2`,
     );
   }
   const text = (labels: Labels): string => listed(Object.entries(labels).map(([key, value]) => `${key}=${value}`));
@@ -230,62 +195,6 @@ const protocolsDeclared: CutoverCheck = ({ request: { service }, facts }) => {
     );
   }
   return holds(type, `Service ${service} says what every port speaks`);
-};
-
-const portsServed: CutoverCheck = ({ request: { service, target }, facts: { deployment, ...facts } }) => {
-  if (facts.service === undefined || deployment === undefined) return undefined;
-  const type = 'PortsServed';
-  const ports = deployment.containers.flatMap((container) => container.ports);
-  // A container may listen on ports that it does not list: only names have to be there.
-  const missing = facts.service.ports.filter(
-    ({ targetPort }) => typeof targetPort === 'string' && !ports.some(({ name }) => name === targetPort),
-  );
-  if (missing.length > 0) {
-    return fails(
-      type,
-      'PortMissing',
-      `Service ${service} sends to ports ${listed(missing.map(({ targetPort }) => String(targetPort)))}, and no container of Deployment ${target.deployment} has one of that name`,
-    );
-  }
-  const listens = (port: number): boolean => ports.some((one) => one.port === port);
-  const unlisted = facts.service.ports.filter(
-    ({ port, targetPort = port }) => typeof targetPort === 'number' && !listens(targetPort),
-  );
-  if (unlisted.length > 0) {
-    return fails(
-      type,
-      'PortNotListed',
-      `No container of Deployment ${target.deployment} lists port ${listed(unlisted.map(({ port, targetPort = port }) => String(targetPort)))}, to which Service ${service} sends; check that it listens there`,
-      'Warning',
-    );
-  }
-  return holds(type, `Pods have every port that Service ${service} sends to`);
-};
-
-const readinessProbed: CutoverCheck = ({ request: { target }, facts: { deployment } }) => {
-  if (deployment === undefined) return undefined;
-  const type = 'ReadinessProbed';
-  if (deployment.containers.some(({ hasReadinessProbe }) => hasReadinessProbe)) {
-    return holds(type, `Pods of Deployment ${target.deployment} say when they are ready`);
-  }
-  return fails(
-    type,
-    'NoReadinessProbe',
-    `Pods of Deployment ${target.deployment} get traffic as soon as they run: no container has a readinessProbe; give the one that serves one`,
-  );
-};
-
-const sameAccount: CutoverCheck = ({ request: { target, workloadGroup }, facts: { deployment, group } }) => {
-  if (deployment === undefined || group === undefined) return undefined;
-  const type = 'SameIdentity';
-  const ofMachines = group.spec.template?.serviceAccount ?? 'default';
-  if (deployment.serviceAccount === ofMachines) return holds(type, `Both run as ${ofMachines}`, 'Warning');
-  return fails(
-    type,
-    'OtherServiceAccount',
-    `Pods of Deployment ${target.deployment} run as ${deployment.serviceAccount}, machines of WorkloadGroup ${workloadGroup} as ${ofMachines}; policies that name one do not hold for the other`,
-    'Warning',
-  );
 };
 
 /** What holds for one side alone changes for callers as traffic moves. */
@@ -349,7 +258,7 @@ const routesFree: CutoverCheck = ({ request: { service, name }, facts: { routes,
 };
 
 const gatewayRoutesFound: CutoverCheck = ({
-  request: { namespace, ownGatewayRoutes = [] },
+  request: { namespace, ownGatewayRoutes = [], gitops },
   facts: { gatewayRoutes },
 }) => {
   if (ownGatewayRoutes.length === 0) return undefined;
@@ -366,22 +275,16 @@ const gatewayRoutesFound: CutoverCheck = ({
   const named = listed(missing.map(({ virtualService, route }) => `${route} of VirtualService ${virtualService}`));
   if (missing.length > 0)
     return fails(type, 'RouteMissing', `There is no HTTP route ${named}; name routes as their field name does`);
-  return holds(type, `${gatewayRoutes.length} routes of gateways follow`);
-};
-
-const roomForPods: CutoverCheck = (input) => {
-  const { quotaPods } = input.facts;
-  if (quotaPods === undefined) return undefined;
-  const type = 'RoomForPods';
-  const wanted = replicasOf(input);
-  if (quotaPods < wanted) {
+  const managed = gatewayRoutes.filter(({ gitOps = [] }) => gitOps.length > 0 && gitops !== 'paused');
+  if (managed.length > 0) {
+    const owners = managed.map((one) => `${one.namespace}/${one.virtualService} (${listed(one.gitOps ?? [])})`);
     return fails(
       type,
-      'QuotaTooSmall',
-      `The ResourceQuota of namespace ${input.request.namespace} leaves room for ${quotaPods} pods, and ${wanted} are to start; raise it`,
+      'ManagedByGitOps',
+      `VirtualServices ${listed(owners)} are managed by tools that would put their routes back; pause these, and say so with gitops: paused`,
     );
   }
-  return holds(type, `The ResourceQuota leaves room for ${quotaPods} pods`);
+  return holds(type, `${gatewayRoutes.length} routes of gateways follow`);
 };
 
 const stepsRise: CutoverCheck = ({ request: { steps, approvals = [] } }) => {
@@ -424,20 +327,15 @@ const policy: readonly CutoverCheck[] = [
   serviceExists,
   groupExists,
   machinesAreMembers,
-  deploymentExists,
-  podsDoNotServeYet,
+  ...targetChecks,
   serviceSelectsBoth,
   othersSelectPods,
   endpointsDistinguishable,
   protocolsDeclared,
-  portsServed,
-  readinessProbed,
-  sameAccount,
   samePolicies,
   callersFollow,
   routesFree,
   gatewayRoutesFound,
-  roomForPods,
   stepsRise,
   tcpInOneStep,
   queriesAnswered,
@@ -454,11 +352,6 @@ export function cutoverConditions(input: CutoverInput, now: string): Condition[]
 export function unreadable({ namespace }: CreateMigration, { type, message }: FactFailure, now: string): Condition {
   const cure = type === 'ClusterForbidden' ? `; bind ClusterRole meshlift-migrations in namespace ${namespace}` : '';
   return { ...fails('ClusterReadable', type, `${message}${cure}`), lastTransitionTime: now };
-}
-
-/** As many pods as there are machines, unless told otherwise. */
-export function replicasOf({ request: { target }, facts }: CutoverInput): number {
-  return target.replicas ?? Math.max(1, facts.entries.length);
 }
 
 /** Where nothing else is asked for, what the group's own probe asks for. */

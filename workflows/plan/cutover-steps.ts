@@ -3,19 +3,26 @@ import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { CutoverTarget } from '../../activities/render/cutover-routes.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import { type CutoverInput, protocolOf, sidesOf, speaksGrpc } from './cutover-checks.ts';
+import { manifestsOf } from './migration-target.ts';
 
 export const CLAIM_STEPS = ['claimMachines'];
 export const GUARD_STEPS = ['applySubsets', 'guardService'];
+export const MANIFEST_STEPS = ['applyManifests'];
 export const POD_STEPS = ['startPods', 'smokeTest'];
 export const LEAVE_STEPS = ['soak', 'awaitFinalize', 'proveSilence', 'retireMachines', 'removeRoutes'];
 
 export const shiftStep = (weight: number): string => `shiftTo${weight}`;
 
 /** A run whose last weight is below 100 stays there: it has nothing to soak or finalize. */
-export function cutoverSteps({ steps, cutoverAt }: Pick<CreateMigration, 'steps' | 'cutoverAt'>): readonly string[] {
+export function cutoverSteps({
+  steps,
+  cutoverAt,
+  target,
+}: Pick<CreateMigration, 'steps' | 'cutoverAt' | 'target'>): readonly string[] {
   const shifts = steps.map(({ weight }) => shiftStep(weight));
   const isWhole = steps.at(-1)?.weight === 100;
-  const before = [...CLAIM_STEPS, ...GUARD_STEPS, ...POD_STEPS, ...(cutoverAt === undefined ? [] : ['awaitCutover'])];
+  const pods = [...(manifestsOf(target).length === 0 ? [] : MANIFEST_STEPS), ...POD_STEPS];
+  const before = [...CLAIM_STEPS, ...GUARD_STEPS, ...pods, ...(cutoverAt === undefined ? [] : ['awaitCutover'])];
   return [...before, ...shifts, ...(isWhole ? LEAVE_STEPS : ['holdSplit'])];
 }
 

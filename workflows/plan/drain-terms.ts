@@ -7,6 +7,8 @@ export interface DrainTerms {
   readonly allowUnproven: boolean;
   /** For the lease, for the proof and for quiet, each. */
   readonly deadlineMs: number;
+  /** A migration has moved its traffic for good; default false. */
+  readonly isReplaced?: boolean;
 }
 
 const DEFAULT_DEADLINE_SECONDS = 60;

@@ -14,6 +14,8 @@ export interface LeaseRequest {
   readonly machine: string;
   /** The Service may fall below its floor, as long as no other operation takes endpoints of it. */
   readonly allowDisruption: boolean;
+  /** A migration has moved its traffic for good, and lets it leave; default false. */
+  readonly isReplaced?: boolean;
 }
 
 export interface FloorFacts {
@@ -85,13 +87,13 @@ export function decideLease(
 /** Nothing where the Service loses nothing: its routes send the machine no traffic, or it is given to nobody already. */
 function countsOf(
   service: MachineService,
-  { machine }: LeaseRequest,
+  { machine, isReplaced = false }: LeaseRequest,
   { routes, floors }: FloorFacts,
   own: Lease | undefined,
   others: readonly Lease[],
 ): readonly Count[] {
   if (own !== undefined && !own.hosts.includes(service.host)) return [];
-  const counted = countingEndpoints(service, routes);
+  const counted = countingEndpoints(service, routes, isReplaced);
   const holding = counted.filter((endpoints) =>
     endpoints.some((endpoint) => endpoint.machine === machine && (own !== undefined || endpoint.isOffered)),
   );
@@ -117,15 +119,21 @@ function floorOf({ endpoints }: MachineService, floors: FloorFacts['floors']): n
   return Math.max(0, ...machines.map((machine) => floors[machine] ?? DEFAULT_FLOOR));
 }
 
-/** Where routes name subsets, the endpoints of each that gets traffic, since none stands in for another; else all together. */
+/**
+ * Where routes name subsets, the endpoints of each that gets traffic, since none stands in for another; else all together. Machines
+ * that a migration may need again count until it lets them leave.
+ */
 function countingEndpoints(
   { host, endpoints }: MachineService,
   routes: Routes,
+  isReplaced: boolean,
 ): readonly (readonly ServiceEndpoint[])[] {
   const destinations = routes.destinations.filter((one) => one.host === host && one.weight > 0);
   const names = destinations.flatMap(({ subset }) => (subset === undefined ? [] : [subset]));
   if (names.length === 0 || names.length < destinations.length) return [endpoints];
-  const subsets = routes.subsets.filter((subset) => subset.host === host && names.includes(subset.name));
+  const subsets = routes.subsets
+    .filter((subset) => subset.host === host)
+    .filter(({ name, isKept = false }) => names.includes(name) || (isKept && !isReplaced));
   return subsets.map(({ labels }) =>
     endpoints.filter((endpoint) => Object.entries(labels).every(([key, value]) => endpoint.labels[key] === value)),
   );

@@ -1,5 +1,6 @@
 /** Queries of a migration's analysis: as the store of metrics is asked them, and what its answers say. */
 import type { CreateMigration, MetricQuery } from '../../api/schemas/migration.ts';
+import { deploymentOf } from './migration-target.ts';
 import type { Verdict } from './cutover-analysis.ts';
 
 /** A query as the store is asked it, of pods and, where it compares, of machines. */
@@ -18,7 +19,7 @@ export interface MetricValues {
 export function askedQueries(request: CreateMigration, windowSeconds: number): readonly AskedQuery[] {
   const { namespace, service, workloadGroup, target } = request;
   const values: Record<Placeholder, string> = {
-    ...{ namespace, service, workloadGroup, deployment: target.deployment },
+    ...{ namespace, service, workloadGroup, deployment: deploymentOf(target) },
     window: `${Math.max(1, Math.round(windowSeconds))}s`,
   };
   const fill = (text: string): string =>
