@@ -23,6 +23,7 @@ import type { MeshPort, PushType } from './ports/mesh-port.ts';
 import type { MetricsPort } from './ports/metrics-port.ts';
 import {
   type CutoverTarget,
+  destinationsOf,
   podsSubset,
   pushAnnotation,
   renderGatewayRoute,
@@ -126,6 +127,8 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
           const by = found?.lastEditor ?? 'somebody who removed it';
           return { kind: 'RouteEdited', object: describeObject(refOf(object)), by };
         }
+        const edited = await editedGatewayRoute(cutover, target, weight);
+        if (edited !== undefined) return edited;
         const pods =
           weight === 0 ? [] : await cutover.listPods({ namespace: target.namespace, labels: target.podSelector });
         if (weight > 0 && !pods.some(({ isReady }) => isReady)) {
@@ -217,13 +220,16 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
     }): Promise<readonly AppliedObject[]> => await cluster.apply(manifests),
 
     /** The same without the migration's marks: their owner's alone. */
-    handOverManifests: async (input: { namespace: string; manifests: readonly Manifest[] }): Promise<void> => {
+    handOverManifests: async (input: {
+      namespace: string;
+      migration: string;
+      manifests: readonly Manifest[];
+    }): Promise<void> => {
+      const { namespace, migration } = input;
       for (const manifest of input.manifests) {
         const { apiVersion, kind, metadata } = manifest;
-        await cutover.handOver(
-          { apiVersion, kind, namespace: input.namespace, name: metadata.name },
-          unmarked(manifest),
-        );
+        const ref = { apiVersion, kind, namespace, name: metadata.name };
+        await cutover.handOver({ ref, migration, labels: unmarked(manifest) });
       }
     },
 
@@ -387,6 +393,25 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
       return machines.flatMap((machine) => (machine === undefined ? [] : [machine]));
     },
   };
+}
+
+/** A gateway's route that its owner has taken away sends nobody anywhere. */
+async function editedGatewayRoute(
+  cutover: CutoverPort,
+  target: CutoverTarget,
+  weight: number,
+): Promise<Deviation | undefined> {
+  for (const route of target.gatewayRoutes) {
+    const { namespace, virtualService: name } = route;
+    const ref = { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace, name };
+    const found = await cutover.readOwned(ref);
+    const destinations = destinationsOf(found?.spec, route.route);
+    const wanted = renderGatewayRoute(route, target, weight).destinations;
+    if (destinations === undefined || isDeepStrictEqual(destinations, wanted)) continue;
+    const object = `Route ${route.route} of ${describeObject(ref)}`;
+    return { kind: 'RouteEdited', object, by: found?.lastEditor ?? 'somebody' };
+  }
+  return undefined;
 }
 
 const FOLLOW_MS = 6 * 3_600_000;

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import { ulid } from 'ulid';
 
 import type { OperationRequest } from '../workflows/messages.ts';
+import type { ControlAction, ControlRequest } from '../workflows/plan/cutover-state.ts';
+import type { Approval } from './schemas/migration.ts';
 import type { Operation } from './schemas/operation.ts';
 
 interface Asked {
@@ -17,10 +19,31 @@ interface Asked {
 export function operationRequest({ verb, namespace, name, body, idempotencyKey }: Asked): OperationRequest {
   return {
     operationId: `${verb}-${namespace}-${name}-${ulid()}`,
-    bodyDigest: createHash('sha256').update(canonicalJson({ verb, namespace, name, body })).digest('hex'),
+    bodyDigest: digestOf({ verb, namespace, name, body }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
   };
 }
+
+interface Said {
+  readonly action: ControlAction;
+  readonly body: Approval;
+  /** As the cluster knows them; undefined where nobody was asked. */
+  readonly by: string | undefined;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** What a person says to an operation, as its workflow hears it. */
+export function controlRequest({ action, body, by = 'a caller', idempotencyKey }: Said): ControlRequest {
+  const { reason, weight } = body;
+  return {
+    ...{ action, by, bodyDigest: digestOf({ action, body }) },
+    ...(reason === undefined ? {} : { why: reason }),
+    ...(weight === undefined ? {} : { weight }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+  };
+}
+
+const digestOf = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
 
 /** JSON with sorted keys: two bodies that say the same have the same digest. */
 function canonicalJson(value: unknown): string {

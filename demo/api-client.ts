@@ -77,7 +77,7 @@ export class Api {
   }
 
   /** Waits until the operation waits for something that reads so; one that ends before is told of by the error. */
-  async waitsFor(id: string, text: RegExp, timeoutMs = 180_000): Promise<void> {
+  async waitsFor(id: string, text: RegExp, timeoutMs = 180_000, everyMs = 100): Promise<void> {
     await eventually(
       `${id} waits for ${text.source}`,
       async () => {
@@ -86,7 +86,7 @@ export class Api {
         return text.test(waitingFor ?? '');
       },
       timeoutMs,
-      100,
+      everyMs,
     );
   }
 

@@ -86,7 +86,10 @@ export class Cutover {
     this.waits = waits;
     this.undo = undo;
     this.gates = gates;
-    this.routes = new LeadingRoutes(report, plan.target, waits);
+    const { onForeignEdit = 'reassert' } = plan.request;
+    this.routes = new LeadingRoutes(report, plan.target, waits, (edit) =>
+      onForeignEdit === 'pause' ? gates.untilMended(`${edit}; it is put back then`) : Promise.resolve(),
+    );
     this.judging = new Judging(report, plan, this.routes, waits, gates);
     this.id = `${plan.request.namespace}/${plan.request.name}`;
   }
@@ -313,8 +316,9 @@ export class Cutover {
   private async handOver(): Promise<void> {
     const manifests = manifestsOf(this.plan.request.target);
     if (manifests.length === 0) return;
-    const { namespace } = this.plan.request;
-    await changeCluster('Hand over what was applied', this.waits.changeMs).handOverManifests({ namespace, manifests });
+    const { namespace, name: migration } = this.plan.request;
+    const cluster = changeCluster('Hand over what was applied', this.waits.changeMs);
+    await cluster.handOverManifests({ namespace, migration, manifests });
   }
 
   /** There is no way back any more: what stands in its way is a person's to mend. */

@@ -6,6 +6,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  condition,
   isCancellation,
   sleep,
   workflowInfo,
@@ -39,14 +40,23 @@ export class LeadingRoutes {
   private readonly report: OperationReport;
   private readonly target: CutoverTarget;
   private readonly waits: Required<MigrationWaits>;
+  private readonly untilMayPutBack: (why: string) => Promise<void>;
   private readonly changes: WeightChange[] = [];
   private weight = 0;
   /** As the subsets were written last, whether or not every client has acknowledged it. */
   private subsetsAt = 0;
   private pushes = 0;
+  /** Others have edited what routes, and it is not put back yet. */
+  private isEdited = false;
 
-  constructor(report: OperationReport, target: CutoverTarget, waits: Required<MigrationWaits>) {
+  constructor(
+    report: OperationReport,
+    target: CutoverTarget,
+    waits: Required<MigrationWaits>,
+    untilMayPutBack: (why: string) => Promise<void>,
+  ) {
     this.report = report;
+    this.untilMayPutBack = untilMayPutBack;
     this.target = target;
     this.waits = waits;
   }
@@ -114,12 +124,14 @@ export class LeadingRoutes {
     await this.acknowledged(['cds', 'eds'], seen);
   }
 
-  /** Waits, and meanwhile puts back what others change of the routes. Throws `PodsLost` where pods take traffic and none is ready. */
+  /** Waits, and meanwhile puts back what others change of the routes; they stand as written when this resolves. Throws `PodsLost` where pods take traffic and none is ready. */
   async whileFollowed<T>(wait: () => Promise<T>): Promise<T> {
     const following = new CancellationScope();
     const followed = following.run(() => this.follow());
     try {
-      return await Promise.race([wait(), followed]);
+      const value = await Promise.race([wait(), followed]);
+      if (this.isEdited) await Promise.race([condition(() => !this.isEdited), followed]);
+      return value;
     } finally {
       following.cancel();
       await followed.catch(() => undefined);
@@ -188,14 +200,25 @@ export class LeadingRoutes {
       const found = await this.nextDeviation();
       if (found === undefined) continue;
       if (found.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
+      const edit = `${found.object} was changed by ${found.by}`;
+      this.isEdited = true;
+      await this.mayPutBack(edit);
       await changeCluster(`Name the two sides of ${target.host} again`, this.waits.changeMs).applySubsets({
         ...{ target, weight: this.weight, push: this.nextPush() },
       });
       await this.write(this.weight);
-      const why = `${found.object} was changed by ${found.by}: put back`;
-      this.changes.push({ at: now(), weight: this.weight, by: 'the run', why });
+      this.isEdited = false;
+      this.changes.push({ at: now(), weight: this.weight, by: 'the run', why: `${edit}: put back` });
       this.tell();
     }
+  }
+
+  /** What the run was waiting for is told again afterwards. */
+  private async mayPutBack(edit: string): Promise<void> {
+    const { phase, waitingFor } = this.report.current();
+    await this.untilMayPutBack(edit);
+    if (phase === 'Waiting') this.report.waitForOthers(waitingFor);
+    else if (waitingFor !== undefined) this.report.waitFor(waitingFor);
   }
 
   /** Undefined where all stood as written for a while, or nobody could look. */

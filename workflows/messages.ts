@@ -118,7 +118,7 @@ export const previewOnboardQuery = defineQuery<OnboardPreview, [OnboardRequest]>
 export const previewMemberQuery = defineQuery<MemberPreview, [OperateRequest | OffboardPreviewRequest]>(
   'previewMember',
 );
-/** Of a migration; refused with `ControlNotApplicable` where it does not apply now. Answers with the operation. */
+/** Of a migration; refused with `ControlNotApplicable` where it does not apply now, `IdempotencyKeyReused`. Answers with the operation. */
 export const controlUpdate = defineUpdate<Operation, [ControlRequest]>('control');
 /** Of `floors/<namespace>`. */
 export const askLeaseUpdate = defineUpdate<LeaseVerdict, [LeaseRequest]>('askLease');

@@ -59,7 +59,7 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
     {
       validator: (asked: ControlRequest) => {
         const refusal = refusalOf(state, asked);
-        if (refusal !== undefined) throw ApplicationFailure.nonRetryable(`${refusal} (${id})`, 'ControlNotApplicable');
+        if (refusal !== undefined) throw ApplicationFailure.nonRetryable(`${refusal.message} (${id})`, refusal.type);
       },
       description: 'Approves, pauses, resumes, rolls back or finalizes; answers with the operation',
     },
@@ -114,8 +114,12 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
 
 /** What a person has to say: each wait is told, and ends with who ended it. */
 function gatesOf(report: OperationReport, state: () => CutoverState, set: (next: CutoverState) => void): Gates {
-  const untilDecided = async (awaits: 'approval' | 'finalize', waitingFor: string): Promise<string> => {
-    set(awaiting(state(), awaits));
+  const untilDecided = async (
+    awaits: 'approval' | 'finalize',
+    waitingFor: string,
+    weight?: number,
+  ): Promise<string> => {
+    set(awaiting(state(), awaits, weight));
     report.waitForOthers(waitingFor);
     await condition(() => state().decision !== undefined);
     report.waitForOthers(undefined);
@@ -128,7 +132,7 @@ function gatesOf(report: OperationReport, state: () => CutoverState, set: (next:
       await condition(() => !state().isPaused);
       report.waitForOthers(undefined);
     },
-    untilApproved: (weight) => untilDecided('approval', `POST .../approve of ${weight}%`),
+    untilApproved: (weight) => untilDecided('approval', `POST .../approve of ${weight}%`, weight),
     untilFinalized: () => untilDecided('finalize', 'POST .../finalize; POST .../rollback until then'),
     pause: () => {
       set({ ...state(), isPaused: true });

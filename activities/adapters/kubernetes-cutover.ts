@@ -20,11 +20,12 @@ import type {
   FoundPod,
   FoundRoute,
   GatewayRoute,
+  HandOver,
   OwnedObject,
   PodsQuery,
   RouteDestination,
 } from '../ports/cutover-port.ts';
-import { migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
+import { destinationsOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { type DeploymentLike, handOver, tryOut } from './kubernetes-manifests.ts';
@@ -138,8 +139,8 @@ export class KubernetesCutover implements CutoverPort {
     });
   }
 
-  async handOver(ref: ObjectRef, labels: Readonly<Record<string, string | null>>): Promise<void> {
-    await handOver(this.#client, ref, labels);
+  async handOver(input: HandOver): Promise<void> {
+    await handOver(this.#client, input);
   }
 
   async scale(namespace: string, name: string, replicas: number): Promise<number> {
@@ -229,8 +230,7 @@ export class KubernetesCutover implements CutoverPort {
     const found = await Promise.all(
       gatewayRoutes.map(async (asked) => {
         const object = await this.#read('VirtualService', asked.namespace, asked.virtualService);
-        const http = (object?.spec as RawVirtualService | undefined)?.http ?? [];
-        const destinations = http.find(({ name }) => name === asked.route)?.route;
+        const destinations = destinationsOf(object?.spec, asked.route);
         const gitOps = object === undefined ? [] : gitOpsOf(object.metadata);
         return destinations === undefined
           ? []

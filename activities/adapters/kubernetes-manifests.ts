@@ -2,8 +2,8 @@
 import { type KubernetesObject as ClientObject, PatchStrategy, type V1Deployment } from '@kubernetes/client-node';
 import { ApplicationFailure } from '@temporalio/common';
 
-import type { KubernetesObject, ObjectRef } from '../ports/cluster-port.ts';
-import type { FoundManifest } from '../ports/cutover-port.ts';
+import type { KubernetesObject } from '../ports/cluster-port.ts';
+import type { FoundManifest, HandOver } from '../ports/cutover-port.ts';
 import { migrationLabel } from '../render/cutover-routes.ts';
 import { fieldsLost } from '../render/manifests.ts';
 import { manager } from '../render/names.ts';
@@ -20,7 +20,9 @@ interface TriedOut {
 }
 
 /** The client's types ask for what it could write to. */
-type Writable = ClientObject & { metadata: { name: string; namespace: string; labels?: Record<string, string> } };
+type Writable = ClientObject & {
+  metadata: { name: string; namespace: string; resourceVersion?: string; labels?: Record<string, string> };
+};
 
 /** A dry run: the API server and its webhooks judge it, and nothing is kept. */
 export async function tryOut({ objects }: KubernetesClient, manifest: KubernetesObject): Promise<TriedOut> {
@@ -52,15 +54,28 @@ export async function tryOut({ objects }: KubernetesClient, manifest: Kubernetes
 /** The API server has judged it, and will not take it. */
 const refusals: readonly string[] = ['ObjectRejected', 'ClusterForbidden'];
 
-/** `labels`: null takes one away. An empty entry takes every field manager away [kubernetes.io, Server-Side Apply]. */
+/**
+ * `labels`: null takes one away. An empty entry takes every field manager away [kubernetes.io, Server-Side Apply]. What does not carry
+ * the migration's mark any more is its owner's already.
+ */
 export async function handOver(
   { objects }: KubernetesClient,
-  { apiVersion, kind, namespace, name }: ObjectRef,
-  labels: Readonly<Record<string, string | null>>,
+  { ref: { apiVersion, kind, namespace, name }, migration, labels }: HandOver,
 ): Promise<void> {
   await asClusterFailure(`${kind} ${namespace}/${name}`, async () => {
-    const metadata = { name, namespace, labels: labels as Record<string, string>, managedFields: [{}] };
+    const header = { apiVersion, kind, metadata: { name, namespace } };
+    const there = await found(objects.read<Writable>(header));
+    if (there?.metadata.labels?.[migrationLabel] !== migration) return;
+    // With the resourceVersion that was read: a write in between is a conflict, which is tried again.
+    const { resourceVersion = '' } = there.metadata;
+    const metadata = {
+      name,
+      namespace,
+      resourceVersion,
+      labels: labels as Record<string, string>,
+      managedFields: [{}],
+    };
     const change = { apiVersion, kind, metadata };
-    await found(objects.patch(change, undefined, undefined, manager, undefined, PatchStrategy.MergePatch));
+    await objects.patch(change, undefined, undefined, manager, undefined, PatchStrategy.MergePatch);
   });
 }

@@ -77,6 +77,13 @@ export interface FoundManifest {
   readonly fault?: { readonly type: string; readonly message: string };
 }
 
+export interface HandOver {
+  readonly ref: ObjectRef;
+  readonly migration: string;
+  /** As their owner wrote them; null where there was none. */
+  readonly labels: Readonly<Record<string, string | null>>;
+}
+
 export interface CutoverFacts {
   /** Fully qualified name of the Service. */
   readonly host: string;
@@ -134,9 +141,9 @@ export interface CutoverPort {
   editRoute(route: GatewayRoute, push: string | null): Promise<void>;
   /**
    * Takes the marks of a migration off an object that it made, with every field manager, so that its owner's next apply meets no
-   * conflict. An object that is gone is none. `labels`: as their owner wrote them, null where there was none.
+   * conflict. One that is gone, or is not the migration's any more, is left alone.
    */
-  handOver(ref: ObjectRef, labels: Readonly<Record<string, string | null>>): Promise<void>;
+  handOver(handOver: HandOver): Promise<void>;
   listPods(query: PodsQuery): Promise<readonly FoundPod[]>;
   /** The metrics of the pod's proxy, in Prometheus' text form, through the API server. */
   readProxyMetrics(namespace: string, pod: string): Promise<string>;

@@ -129,6 +129,14 @@ export function renderGatewayRoute(
   return { ...route, destinations };
 }
 
+interface HttpRoutes {
+  readonly http?: readonly { readonly name?: string; readonly route?: readonly RouteDestination[] }[];
+}
+
+/** Where the HTTP route of that name leads, by the spec of its VirtualService; undefined where there is none. */
+export const destinationsOf = (spec: unknown, route: string): readonly RouteDestination[] | undefined =>
+  (spec as HttpRoutes | undefined)?.http?.find(({ name }) => name === route)?.route;
+
 /** A short name is one of the VirtualService's own namespace. */
 function isSameHost(named: string, host: string, namespace: string): boolean {
   return named === host || (!named.includes('.') && `${named}.${namespace}.svc.cluster.local` === host);

@@ -3,9 +3,10 @@ import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebo
 
 import type { ControlAction } from '../../workflows/plan/cutover-state.ts';
 import { controlOperation } from '../operation-calls.ts';
-import { Decision } from '../schemas/migration.ts';
+import { controlRequest } from '../operation-request.ts';
+import { Approval, Decision } from '../schemas/migration.ts';
 import { Operation } from '../schemas/operation.ts';
-import { NoQuery, OperationParams } from '../schemas/requests.ts';
+import { ControlHeaders, NoQuery, OperationParams } from '../schemas/requests.ts';
 import { withProblems } from '../schemas/responses.ts';
 import type { Temporal } from '../temporal.ts';
 
@@ -34,16 +35,17 @@ export const operationControlRoutes: FastifyPluginCallbackTypebox<{ temporal: Te
             '409 with the reason where it does not apply now. The reason of the body is kept with the operation.',
           params: OperationParams,
           querystring: NoQuery,
-          body: Decision,
-          response: withProblems({ 200: Operation }, [400, 404, 409, 413, 415, 429, 503]),
+          headers: ControlHeaders,
+          body: action === 'approve' ? Approval : Decision,
+          response: withProblems({ 200: Operation }, [400, 404, 409, 413, 415, 422, 429, 503]),
         },
       },
-      ({ params: { id }, body: { reason }, caller }) =>
-        controlOperation(temporal, id, {
-          action,
-          by: caller?.username ?? 'a caller',
-          ...(reason === undefined ? {} : { why: reason }),
-        }),
+      ({ params: { id }, body, headers, caller }) =>
+        controlOperation(
+          temporal,
+          id,
+          controlRequest({ action, body, by: caller?.username, idempotencyKey: headers['idempotency-key'] }),
+        ),
     );
   }
 

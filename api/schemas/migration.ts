@@ -170,6 +170,12 @@ export const CreateMigration = Type.Object(
         { ...closed, description: "Requests that only pods get; default: the path of the group's HTTP probe" },
       ),
     ),
+    onForeignEdit: Type.Optional(
+      Type.Union([Type.Literal('reassert'), Type.Literal('pause')], {
+        description:
+          'Where somebody else edits what routes the Service: it is put back at once, or the run pauses and puts it back when it is resumed. Told in both; default reassert',
+      }),
+    ),
     gitops: Type.Optional(
       Type.Literal('paused', {
         description:
@@ -206,6 +212,18 @@ export const Decision = Type.Object(
   { ...closed, $id: 'Decision' },
 );
 export type Decision = Type.Static<typeof Decision>;
+
+/** A decision that may say which step it means: sent twice, it is no approval of the next one. */
+export const Approval = Type.Object(
+  {
+    ...Decision.properties,
+    weight: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, description: 'That is approved; 409 where another one waits' }),
+    ),
+  },
+  { ...closed, $id: 'Approval' },
+);
+export type Approval = Type.Static<typeof Approval>;
 
 /** A row of the list. */
 const MigrationRow = Type.Object(

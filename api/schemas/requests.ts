@@ -11,15 +11,19 @@ export const OperationParams = Type.Object(
   closed,
 );
 
-export const IdempotencyHeaders = Type.Object({
-  'idempotency-key': Type.Optional(
-    Type.String({
-      pattern: '^[!-~]{1,255}$',
-      description:
-        'Same key and body: same answer, nothing done twice. Same key, other body: 422. Kept for 24 hours, also when the machine has left',
-    }),
-  ),
-});
+const keyHeader = (keptFor: string) =>
+  Type.Object({
+    'idempotency-key': Type.Optional(
+      Type.String({
+        pattern: '^[!-~]{1,255}$',
+        description: `Same key and body: same answer, nothing done twice. Same key, other body: 422. ${keptFor}`,
+      }),
+    ),
+  });
+
+export const IdempotencyHeaders = keyHeader('Kept for 24 hours, also when the machine has left');
+/** Of what is said to an operation. */
+export const ControlHeaders = keyHeader('Kept for as long as the operation runs');
 
 export const LastEventHeaders = Type.Object({
   'last-event-id': Type.Optional(

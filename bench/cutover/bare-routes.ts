@@ -1,5 +1,6 @@
-/** Two subsets and their shares as one writes them by hand: what Meshlift's own are measured beside. */
+/** Two subsets, their shares and those of the gateway, as one writes them by hand: what Meshlift's own are measured beside. */
 import { applyObjects } from '../../demo/target.ts';
+import { edge } from '../../test/support/migration-lab.ts';
 import { command } from '../../test/support/sandbox.ts';
 
 const apiVersion = 'networking.istio.io/v1';
@@ -15,9 +16,14 @@ export async function applyBare(namespace: string, host: string, weight: number)
   await applyObjects([
     { apiVersion, kind: 'DestinationRule', metadata, spec: { host, subsets } },
     { apiVersion, kind: 'VirtualService', metadata, spec: { hosts: [host], http } },
+    edge(namespace, [
+      ['machines', 100 - weight],
+      ['pods', weight],
+    ]),
   ]);
 }
 
 export async function removeBare(namespace: string): Promise<void> {
+  await applyObjects([edge(namespace)]);
   await command('kubectl', '-n', namespace, 'delete', 'virtualservice,destinationrule', 'bare');
 }

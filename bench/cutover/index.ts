@@ -4,20 +4,22 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { eventually, Unrecoverable } from '../../demo/eventually.ts';
+import { eventually } from '../../demo/eventually.ts';
 import { type RunningLoad, startLoad } from '../../demo/load.ts';
-import { podAddress, powerOff } from '../../demo/sandbox-client.ts';
+import { powerOff } from '../../demo/sandbox-client.ts';
 import { type MigrationLab, migrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
-import { startPlatform } from '../../test/support/platform.ts';
+import { type Platform, startPlatform } from '../../test/support/platform.ts';
 import { command } from '../../test/support/sandbox.ts';
 import { type BenchReport, host } from '../report.ts';
 import { median } from '../statistics.ts';
 import { applyBare, removeBare } from './bare-routes.ts';
+import { frontend, hostOf, podAnswers, RATE, urlOf } from './callers.ts';
+import { measureRuns } from './runs.ts';
 import { watchWeight } from './watch-weight.ts';
 
-const STEADY_MS = 20_000;
-const RATE = 100;
+/** What is said of latency needs so many of each side. */
+const WINDOWS = 10;
 /** Between two looks at what callers were answered by. */
 const LOOK_MS = 10;
 
@@ -26,35 +28,36 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
   try {
     const lab = await migrationLab(platform, 'bench', 2);
     try {
-      const steady = await steadyP99(lab);
       const seen: number[] = [];
       const bare: number[] = [];
       for (let round = 0; round < rounds; round++) {
         bare.push(await bareSeen(platform.env.kubeconfig, lab));
         seen.push(await productSeen(platform, lab));
       }
-      const moved = await wholeRun(platform, lab);
+      const { sent, failed, p99, spread, rollbackSeconds, runSeconds } = await measureRuns(platform, lab, WINDOWS);
       const naiveFailed = await naive(lab);
       return {
         bench: 'cutover',
         ratios: [
-          { name: 'failed-requests', value: moved.failed, target: 0, better: 'lower' },
+          { name: 'failed-requests', value: failed, target: 0, better: 'lower' },
           { name: 'naive-failed-requests', value: naiveFailed, target: 1, better: 'higher' },
-          { name: 'p99-during/steady', value: moved.p99 / steady, target: 1.2, better: 'lower' },
+          { name: 'p99-during/steady', value: median(p99.during) / median(p99.steady), target: 1.2, better: 'lower' },
           { name: 'weight-seen/bare-apply', value: median(seen) / median(bare), target: 1.5, better: 'lower' },
         ],
         figures: {
-          requests: moved.sent,
-          p99Ms: { steady, during: moved.p99 },
+          requests: sent,
+          p99Ms: p99,
+          spread,
           seenMs: { product: seen, bare },
-          runSeconds: moved.seconds,
-          rollbackSeconds: moved.rollbackSeconds,
+          runSeconds,
+          rollbackSeconds,
         },
         conditions: {
           ...host(),
           rounds,
           machines: lab.machines.length,
-          note: 'seen: from the write, as the API server tells its watchers, until a pod and a machine that call have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
+          windows: WINDOWS,
+          note: 'p99: medians of windows that alternate, a calm one and a whole run to 100% and back; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod and a machine that call have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
         },
       };
     } finally {
@@ -65,21 +68,10 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
   }
 }
 
-type Platform = Awaited<ReturnType<typeof startPlatform>>;
-
-const hostOf = (lab: MigrationLab): string => `orders.${lab.namespace.name}.svc.cluster.local`;
-const frontend = async (): Promise<string> => `http://${await podAddress('shop', 'app=frontend')}:8080`;
-
 /** A caller in a pod, and one on a machine. */
 async function callers(lab: MigrationLab): Promise<RunningLoad[]> {
   const from = [await frontend(), `http://${lab.caller.address}:8080`];
-  return await Promise.all(from.map((app) => startLoad(app, [`http://${hostOf(lab)}/`], RATE)));
-}
-
-async function steadyP99(lab: MigrationLab): Promise<number> {
-  const load = await startLoad(await frontend(), [`http://${hostOf(lab)}/`], RATE);
-  await delay(STEADY_MS);
-  return (await load.stop()).latencyMs.p99;
+  return await Promise.all(from.map((app) => startLoad(app, [urlOf(lab)], RATE)));
 }
 
 /** Resolves once every caller was answered by a pod. */
@@ -90,11 +82,6 @@ async function untilPodsAnswer(lab: MigrationLab, loads: readonly RunningLoad[])
     await delay(LOOK_MS);
   }
 }
-
-const podAnswers = (lab: MigrationLab, { answeredBy }: { answeredBy: Readonly<Record<string, number>> }): number =>
-  Object.entries(answeredBy)
-    .filter(([name]) => !lab.machines.some((machine) => machine.name === name))
-    .reduce((sum, [, count]) => sum + count, 0);
 
 /** By hand: pods behind a route of 100/0, and one write of it. */
 async function bareSeen(kubeconfig: string, lab: MigrationLab): Promise<number> {
@@ -129,40 +116,9 @@ async function productSeen(platform: Platform, lab: MigrationLab): Promise<numbe
   return seenAt - writtenAt;
 }
 
-interface Moved {
-  readonly sent: number;
-  readonly failed: number;
-  readonly p99: number;
-  readonly seconds: number;
-  readonly rollbackSeconds: number;
-}
-
-/** From machines to pods, and back again: the machines are needed for the control. */
-async function wholeRun(platform: Platform, lab: MigrationLab): Promise<Moved> {
-  const load = await startLoad(await frontend(), [`http://${hostOf(lab)}/`], RATE);
-  const began = performance.now();
-  const steps = [10, 50, 100].map((weight) => ({ weight, hold: '10s' }));
-  const { id } = await lab.start(lab.request('whole', { steps }));
-  await platform.api.waitsFor(id, /finalize/);
-  const seconds = (performance.now() - began) / 1_000;
-  const askedAt = performance.now();
-  await lab.control(id, 'rollback', 'the benchmark');
-  let [lastAt, before] = [askedAt, podAnswers(lab, await load.report())];
-  const ended = endOf(platform.api, id);
-  const isOver = ended.then(() => true);
-  do {
-    const now = podAnswers(lab, await load.report());
-    if (now > before) [lastAt, before] = [performance.now(), now];
-  } while (!(await Promise.race([isOver, delay(LOOK_MS, false)])));
-  const { phase, message } = await ended;
-  if (phase !== 'RolledBack') throw new Unrecoverable(`The migration ended as ${phase}: ${message ?? ''}`);
-  const { sent, failed, latencyMs } = await load.stop();
-  return { sent, failed, p99: latencyMs.p99, seconds, rollbackSeconds: (lastAt - askedAt) / 1_000 };
-}
-
 /** Pods beside, and then the machines go: as one does without routes. */
 async function naive(lab: MigrationLab): Promise<number> {
-  const load = await startLoad(await frontend(), [`http://${hostOf(lab)}/`], RATE);
+  const load = await startLoad(await frontend(), [urlOf(lab)], RATE);
   await scale(lab.namespace.name, 2);
   await Promise.all(lab.machines.map((machine) => powerOff(machine)));
   const { sent } = await load.report();

@@ -99,8 +99,10 @@ test('are made, known again, and handed over as their owner wrote them', async (
   expect(made.map(({ result }) => result)).toEqual(['created', 'created']);
   expect((await factsOf(...all)).manifests).toMatchObject([{ migration: 'move' }, { migration: 'move' }]);
   for (const [index, object] of rendered(...all).entries()) {
-    const labels = unmarked(all[index] ?? unreachable());
-    await cutover.handOver(refOf(object), labels);
+    const handOver = { ref: refOf(object), migration: 'move', labels: unmarked(all[index] ?? unreachable()) };
+    await cutover.handOver({ ...handOver, migration: 'other' });
+    // Twice, as where the worker died before it could tell.
+    for (let time = 1; time <= 2; time++) await cutover.handOver(handOver);
   }
   // What was handed over is somebody else's from then on.
   expect((await factsOf(...all)).manifests?.map(({ migration }) => migration)).toEqual([undefined, undefined]);

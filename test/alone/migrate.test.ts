@@ -52,8 +52,15 @@ describe('a migration', () => {
     const { id } = await lab.start(lab.request('back', { steps, approvals: [50, 100], analysis }));
     await platform.api.waitsFor(id, /approve of 50%/);
     const seen = [await podShare()];
-    await lab.control(id, 'approve', 'a test');
+    const [path, once] = [`/v1/operations/${id}/approve`, { 'idempotency-key': 'once' }];
+    const approve = (weight: number) => platform.api.call('POST', path, { reason: 'a test', weight }, once);
+    expect((await approve(50)).status).toBe(200);
     await platform.api.waitsFor(id, /approve of 100%/);
+    // As one repeats whose answer was lost: it approves nothing more.
+    expect((await approve(50)).status).toBe(200);
+    expect((await approve(100)).body).toMatchObject({
+      type: expect.stringMatching(/idempotency-key-reused$/) as unknown,
+    });
     seen.push(await podShare());
     await lab.control(id, 'rollback', 'a test');
     const operation = await endOf(platform.api, id);

@@ -124,16 +124,21 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
   };
 }
 
-const edge = (namespace: string): object => ({
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'VirtualService',
-  metadata: { name: 'edge', namespace },
-  spec: {
-    hosts: ['*'],
-    gateways: ['istio-system/ingress'],
-    http: [{ name: 'orders', route: [{ destination: { host: hostOf(namespace), port: { number: 80 } } }] }],
-  },
-});
+/** Where the ingress gateway leads: to the Service as a whole, or to shares of it by subset. */
+export function edge(namespace: string, shares: readonly (readonly [subset: string, weight: number])[] = []): object {
+  const destination = { host: hostOf(namespace), port: { number: 80 } };
+  const split = shares.map(([subset, weight]) => ({ destination: { ...destination, subset }, weight }));
+  return {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name: 'edge', namespace },
+    spec: {
+      hosts: ['*'],
+      gateways: ['istio-system/ingress'],
+      http: [{ name: 'orders', route: split.length === 0 ? [{ destination }] : split }],
+    },
+  };
+}
 
 const hostOf = (namespace: string): string => `orders.${namespace}.svc.cluster.local`;
 

@@ -108,6 +108,30 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback');
     },
   },
+  'a gateway route that somebody else edits, which pauses the run until it is resumed': {
+    ...{ request: { steps: longSteps, onForeignEdit: 'pause' }, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      const weights = '-o=jsonpath={.spec.http[0].route[*].weight}';
+      const edit = [['0', 100] as const, ['1', 0] as const].map(([index, value]) => ({
+        ...{ op: 'replace', path: `/spec/http/0/route/${index}/weight`, value },
+      }));
+      await kubectl(lab, 'patch', 'virtualservice', 'edge', '--type=json', `-p=${JSON.stringify(edit)}`);
+      await platform.api.waitsFor(
+        id,
+        /resume once this is mended: Route orders of VirtualService .*\/edge was changed by/,
+      );
+      const edited = await kubectl(lab, 'get', 'virtualservice', 'edge', weights);
+      if (edited.trim() !== '100 0') throw new Error(`It was put back while the run was paused: ${edited}`);
+      await lab.control(id, 'resume');
+      await eventually('it is put back', async () => {
+        const now = await kubectl(lab, 'get', 'virtualservice', 'edge', weights);
+        return now.trim() === '50 50';
+      });
+      await platform.api.waitsFor(id, /at 50%/);
+      await lab.control(id, 'rollback');
+    },
+  },
   'a rollback after 100%': {
     ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of .*: second thoughts/ },
     during: async (id, { platform, lab }) => {

@@ -65,7 +65,8 @@ export async function endOf(api: Api, id: string, timeoutMs = 300_000): Promise<
     `operation ${id} ends`,
     async () => {
       last = await api.operation(id);
-      return ended.includes(last.phase);
+      if (ended.includes(last.phase)) return true;
+      throw new Error(`it is ${last.phase} and waits for ${last.waitingFor ?? 'nothing'}`);
     },
     timeoutMs,
     500,

@@ -1,0 +1,111 @@
+/** What a caller waits for while a workload moves, beside a calm service: windows in turn, on one machine. */
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Unrecoverable } from '../../demo/eventually.ts';
+import { type RunningLoad, startLoad } from '../../demo/load.ts';
+import type { MigrationLab } from '../../test/support/migration-lab.ts';
+import { endOf } from '../../test/support/operations.ts';
+import type { Platform } from '../../test/support/platform.ts';
+import { median } from '../statistics.ts';
+import { frontend, podAnswers, RATE, urlOf } from './callers.ts';
+
+const STEADY_MS = 20_000;
+/** Between two looks at who answers: whoever looks takes processor time from what is measured. */
+const LOOK_MS = 100;
+const LOOK_AT_RUN_MS = 1_000;
+/** By which the parts of a run are told apart. */
+const PHASE_RATE = 50;
+
+/** p99 in milliseconds, of each window. */
+interface Latencies {
+  readonly steady: readonly number[];
+  readonly during: readonly number[];
+  /** Of the parts of a run: until its pods are called, while weights move, and on the way back. */
+  readonly byPhase: { readonly start: number[]; readonly weights: number[]; readonly back: number[] };
+}
+
+interface Runs {
+  readonly sent: number;
+  readonly failed: number;
+  readonly p99: Latencies;
+  /** Between calm windows: a ratio below it says nothing. */
+  readonly spread: number;
+  readonly runSeconds: readonly number[];
+  /** From the POST of the rollback to the last answer of a pod. */
+  readonly rollbackSeconds: readonly number[];
+}
+
+export async function measureRuns(platform: Platform, lab: MigrationLab, windows: number): Promise<Runs> {
+  const byPhase: Latencies['byPhase'] = { start: [], weights: [], back: [] };
+  const [steady, runs]: [number[], Run[]] = [[], []];
+  for (let window = 0; window < windows; window++) {
+    steady.push(await calm(lab));
+    runs.push(await moved(platform, lab, byPhase));
+  }
+  const [odd, even] = [1, 0].map((rest) => median(steady.filter((_, index) => index % 2 === rest)));
+  return {
+    sent: runs.reduce((sum, run) => sum + run.sent, 0),
+    failed: runs.reduce((sum, run) => sum + run.failed, 0),
+    p99: { steady, during: runs.map((run) => run.p99), byPhase },
+    spread: Math.max((odd ?? 0) / (even ?? 1), (even ?? 0) / (odd ?? 1)),
+    runSeconds: runs.map((run) => run.seconds),
+    rollbackSeconds: runs.map((run) => run.rollbackSeconds),
+  };
+}
+
+const load = async (lab: MigrationLab, rate: number): Promise<RunningLoad> =>
+  await startLoad(await frontend(), [urlOf(lab)], rate);
+
+async function calm(lab: MigrationLab): Promise<number> {
+  const loads = await Promise.all([load(lab, RATE), load(lab, PHASE_RATE)]);
+  await delay(STEADY_MS);
+  const [report] = await Promise.all(loads.map((one) => one.stop()));
+  return report?.latencyMs.p99 ?? Number.NaN;
+}
+
+interface Run {
+  readonly sent: number;
+  readonly failed: number;
+  readonly p99: number;
+  readonly seconds: number;
+  readonly rollbackSeconds: number;
+}
+
+/** From machines to pods, and back again: the next window needs the machines. */
+async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['byPhase']): Promise<Run> {
+  const whole = await load(lab, RATE);
+  const began = performance.now();
+  const steps = [10, 50, 100].map((weight) => ({ weight, hold: '5s' }));
+  const { id } = await lab.start(lab.request('whole', { steps, approvals: [10] }));
+  const during = async (part: keyof typeof byPhase, wait: () => Promise<void>): Promise<void> => {
+    const one = await load(lab, PHASE_RATE);
+    await wait();
+    byPhase[part].push((await one.stop()).latencyMs.p99);
+  };
+  const until = (text: RegExp) => () => platform.api.waitsFor(id, text, 180_000, LOOK_AT_RUN_MS);
+  await during('start', until(/approve of 10%/));
+  await lab.control(id, 'approve', 'the benchmark');
+  await during('weights', until(/finalize/));
+  const seconds = (performance.now() - began) / 1_000;
+  let rollbackSeconds = 0;
+  await during('back', async () => {
+    rollbackSeconds = await backAgain(platform, lab, id, whole);
+  });
+  const { sent, failed, latencyMs } = await whole.stop();
+  return { sent, failed, p99: latencyMs.p99, seconds, rollbackSeconds };
+}
+
+async function backAgain(platform: Platform, lab: MigrationLab, id: string, whole: RunningLoad): Promise<number> {
+  const askedAt = performance.now();
+  await lab.control(id, 'rollback', 'the benchmark');
+  let [lastAt, before] = [askedAt, podAnswers(lab, await whole.report())];
+  const ended = endOf(platform.api, id);
+  const isOver = ended.then(() => true);
+  do {
+    const now = podAnswers(lab, await whole.report());
+    if (now > before) [lastAt, before] = [performance.now(), now];
+  } while (!(await Promise.race([isOver, delay(LOOK_MS, false)])));
+  const { phase, message } = await ended;
+  if (phase !== 'RolledBack') throw new Unrecoverable(`The migration ended as ${phase}: ${message ?? ''}`);
+  return (lastAt - askedAt) / 1_000;
+}
