@@ -60,6 +60,8 @@ export interface FollowInput {
   readonly target: CutoverTarget;
   /** Percent of the traffic to pods. */
   readonly weight: number;
+  /** Routes are edited, and to be left so for now; default false. */
+  readonly arePodsAlone?: boolean;
 }
 
 export interface ReadyPods {
@@ -116,10 +118,10 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
     },
 
     /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after six hours without. */
-    async followCutover({ target, weight }: FollowInput): Promise<Deviation | undefined> {
+    async followCutover({ target, weight, arePodsAlone = false }: FollowInput): Promise<Deviation | undefined> {
       const { cancellationSignal } = Context.current();
       const until = Date.now() + FOLLOW_MS;
-      const wanted = [renderSubsets(target, weight, ''), renderRoutes(target, weight, '')];
+      const wanted = arePodsAlone ? [] : [renderSubsets(target, weight, ''), renderRoutes(target, weight, '')];
       while (Date.now() < until) {
         for (const object of wanted) {
           const found = await cutover.readOwned(refOf(object));
@@ -127,7 +129,7 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
           const by = found?.lastEditor ?? 'somebody who removed it';
           return { kind: 'RouteEdited', object: describeObject(refOf(object)), by };
         }
-        const edited = await editedGatewayRoute(cutover, target, weight);
+        const edited = arePodsAlone ? undefined : await editedGatewayRoute(cutover, target, weight);
         if (edited !== undefined) return edited;
         const pods =
           weight === 0 ? [] : await cutover.listPods({ namespace: target.namespace, labels: target.podSelector });
@@ -212,12 +214,15 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
       );
     },
 
-    /** What a request brings along, marked as the migration's and without a pod. Failure types: those of the ClusterPort. */
-    applyManifests: async ({
-      manifests,
-    }: {
-      manifests: readonly KubernetesObject[];
-    }): Promise<readonly AppliedObject[]> => await cluster.apply(manifests),
+    /** What a request brings along, marked as the migration's and without a pod. Failure types: those of the CutoverPort. */
+    applyManifests: async ({ manifests }: { manifests: readonly KubernetesObject[] }): Promise<void> => {
+      for (const manifest of manifests) await cutover.make(manifest);
+    },
+
+    /** What of it the migration has made, and nothing else. */
+    removeManifests: async (input: { refs: readonly ObjectRef[]; migration: string }): Promise<void> => {
+      for (const ref of input.refs) await cutover.unmake(ref, input.migration);
+    },
 
     /** The same without the migration's marks: their owner's alone. */
     handOverManifests: async (input: {

@@ -16,6 +16,7 @@ const failures = {
   ClusterConflict: { retryable: true },
   ClusterForbidden: { retryable: false },
   ObjectRejected: { retryable: false },
+  ObjectExists: { retryable: false },
   CredentialMissing: { retryable: false },
   NamespaceMissing: { retryable: false },
   EvidenceUnavailable: { retryable: true },

@@ -141,12 +141,14 @@ const createdKinds: Readonly<Record<Manifest['kind'], Pick<AccessQuestion, 'grou
   ConfigMap: { group: '', resource: 'configmaps' },
 };
 
-/** Meshlift's account may create what a body brings along: whoever sends it has to be allowed to as well. */
+/** A run creates it, writes to it, and deletes it where it is taken back. */
+const ownedVerbs: readonly AccessVerb[] = ['create', 'patch', 'delete'];
+
+/** What Meshlift's account does with what a body brings along, whoever sends it has to be allowed to do as well. */
 const createdBy = ({ namespace, target }: Placed): readonly AccessQuestion[] =>
-  [...new Set(target?.manifests?.map(({ kind }) => kind))].map((kind) => ({
-    ...{ verb: 'create' as const, namespace },
-    ...createdKinds[kind],
-  }));
+  [...new Set(target?.manifests?.map(({ kind }) => kind))].flatMap((kind) =>
+    ownedVerbs.map((verb) => ({ verb, namespace, ...createdKinds[kind] })),
+  );
 
 /** An operation belongs to the namespace of its target. One that the caller may not read is not there for them. */
 async function checkOperation(id: string, verb: AccessVerb, asked: Asked, temporal: Temporal): Promise<void> {

@@ -43,8 +43,8 @@ const DEFAULT_SILENCE = '1m';
 const SMOKE_REQUESTS = 10;
 /** What a person has to say, as the workflow hears it. */
 export interface Gates {
-  /** Resolves once the run is not paused. */
-  readonly untilResumed: () => Promise<void>;
+  /** Resolves once the run is not paused; `toMend`: what a person is to see to before. */
+  readonly untilResumed: (toMend?: string) => Promise<void>;
   readonly untilApproved: (weight: number) => Promise<string>;
   readonly untilFinalized: () => Promise<string>;
   readonly pause: (why: string) => void;
@@ -59,6 +59,8 @@ export interface CutoverPlan {
   readonly manifests: readonly KubernetesObject[];
   readonly machines: readonly Machine[];
   readonly replicas: number;
+  /** A run before has left routes of this one's name, and what they lead to. */
+  readonly isLeftBehind: boolean;
   /** Of the Deployment, before anything was touched. */
   readonly replicasBefore: number;
   readonly smokePath: string;
@@ -87,9 +89,7 @@ export class Cutover {
     this.undo = undo;
     this.gates = gates;
     const { onForeignEdit = 'reassert' } = plan.request;
-    this.routes = new LeadingRoutes(report, plan.target, waits, (edit) =>
-      onForeignEdit === 'pause' ? gates.untilMended(`${edit}; it is put back then`) : Promise.resolve(),
-    );
+    this.routes = new LeadingRoutes(report, plan.target, waits, onForeignEdit === 'pause' ? gates : undefined);
     this.judging = new Judging(report, plan, this.routes, waits, gates);
     this.id = `${plan.request.namespace}/${plan.request.name}`;
   }
@@ -109,8 +109,14 @@ export class Cutover {
 
   /** Both sides get a name, which changes nothing for anybody yet. */
   async applySubsets(): Promise<void> {
-    const { target } = this.plan;
+    const { target, isLeftBehind } = this.plan;
     this.undo.register(GUARD_STEPS, `routes of migration ${this.id}`, () => this.routes.takeAway());
+    if (isLeftBehind) {
+      // A run before has left pods behind its routes, and traffic may go to them: whatever fails, they go before the routes do.
+      this.registerManifests();
+      this.registerPods();
+      this.registerReturn();
+    }
     await this.report.step('applySubsets', `every client of ${target.host} to know its two sides`, async () => {
       await this.routes.nameSides();
       return { end: 'Succeeded', value: undefined };
@@ -131,33 +137,53 @@ export class Cutover {
   async applyManifests(): Promise<void> {
     const { manifests } = this.plan;
     if (manifests.length === 0) return;
-    const { refs, named } = listManifests(manifests);
-    this.undo.register(MANIFEST_STEPS, named, async () => {
-      const objects = refs.toReversed();
-      await changeCluster(`Delete ${named}`, this.waits.undoMs).removeObjects({ objects });
-    });
+    const { named } = listManifests(manifests);
+    this.registerManifests();
     await this.report.step('applyManifests', named, async () => {
       await changeCluster(`Apply ${named}`, this.waits.changeMs).applyManifests({ manifests });
       return { end: 'Succeeded', value: undefined };
     });
   }
 
-  async startPods(): Promise<void> {
-    const { request, replicas, replicasBefore, target } = this.plan;
+  private areManifestsRegistered = false;
+  private registerManifests(): void {
+    const { manifests, request } = this.plan;
+    if (this.areManifestsRegistered || manifests.length === 0) return;
+    this.areManifestsRegistered = true;
+    const { refs, named } = listManifests(manifests);
+    this.undo.register(MANIFEST_STEPS, named, async () => {
+      const cluster = changeCluster(`Delete ${named}`, this.waits.undoMs);
+      await cluster.removeManifests({ refs: refs.toReversed(), migration: request.name });
+    });
+  }
+
+  private arePodsRegistered = false;
+  private registerPods(): void {
+    if (this.arePodsRegistered) return;
+    this.arePodsRegistered = true;
+    const { request, replicasBefore: replicas, target } = this.plan;
     const { namespace } = request;
     const deployment = deploymentOf(request.target);
     const query = { namespace, labels: target.podSelector };
-    const readyMs = Math.max(LEAST_WAIT_MS, durationMs(request.target.readyWithin ?? DEFAULT_READY));
     this.undo.register(
       POD_STEPS,
       `pods of Deployment ${namespace}/${deployment}`,
       async () => {
-        const cluster = changeCluster(`Scale ${deployment} back to ${replicasBefore}`, this.waits.undoMs);
-        await cluster.scaleDeployment({ namespace, deployment, replicas: replicasBefore });
+        const cluster = changeCluster(`Scale ${deployment} back to ${replicas}`, this.waits.undoMs);
+        await cluster.scaleDeployment({ namespace, deployment, replicas });
         await readCluster(`Wait until pods of ${deployment} are gone`, this.waits.podsGoneMs).verifyPodsGone(query);
       },
       { holdsOlder: true },
     );
+  }
+
+  async startPods(): Promise<void> {
+    const { request, replicas, target } = this.plan;
+    const { namespace } = request;
+    const deployment = deploymentOf(request.target);
+    const query = { namespace, labels: target.podSelector };
+    const readyMs = Math.max(LEAST_WAIT_MS, durationMs(request.target.readyWithin ?? DEFAULT_READY));
+    this.registerPods();
     await this.report.step('startPods', `${replicas} pods of ${deployment} to be ready`, async () => {
       const cluster = changeCluster(`Scale ${deployment} to ${replicas}`, this.waits.changeMs);
       await cluster.scaleDeployment({ namespace, deployment, replicas });
@@ -256,6 +282,7 @@ export class Cutover {
         return await this.firstThatServes(machines);
       };
       for (let who = await callers(); who !== undefined; who = await callers()) this.report.waitFor(`silence: ${who}`);
+      await this.routes.asWritten();
       return { end: 'Succeeded', value: undefined };
     });
   }

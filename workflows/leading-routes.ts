@@ -6,7 +6,6 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
-  condition,
   isCancellation,
   sleep,
   workflowInfo,
@@ -30,6 +29,14 @@ const MOST_EVENTS = 40_000;
 const waitedTooLong =
   'The run has waited for longer than one workflow can; start it again with fewer steps, or with limits that it can meet';
 
+type RouteEdited = Extract<Deviation, { readonly kind: 'RouteEdited' }>;
+
+/** What a person has to say to an edit of others. */
+export interface EditGates {
+  readonly pause: (why: string) => void;
+  readonly untilResumed: (toMend?: string) => Promise<void>;
+}
+
 /** Who has a weight written, and why. */
 export interface Written {
   readonly by: string;
@@ -40,23 +47,24 @@ export class LeadingRoutes {
   private readonly report: OperationReport;
   private readonly target: CutoverTarget;
   private readonly waits: Required<MigrationWaits>;
-  private readonly untilMayPutBack: (why: string) => Promise<void>;
+  private readonly pauses: EditGates | undefined;
   private readonly changes: WeightChange[] = [];
   private weight = 0;
   /** As the subsets were written last, whether or not every client has acknowledged it. */
   private subsetsAt = 0;
   private pushes = 0;
-  /** Others have edited what routes, and it is not put back yet. */
+  /** Others have edited what routes, and it was not written again yet. */
   private isEdited = false;
 
   constructor(
     report: OperationReport,
     target: CutoverTarget,
     waits: Required<MigrationWaits>,
-    untilMayPutBack: (why: string) => Promise<void>,
+    /** An edit pauses the run by these, and is put back once it is resumed; absent: it is put back at once. */
+    pauses?: EditGates,
   ) {
     this.report = report;
-    this.untilMayPutBack = untilMayPutBack;
+    this.pauses = pauses;
     this.target = target;
     this.waits = waits;
   }
@@ -76,8 +84,17 @@ export class LeadingRoutes {
     await this.write(weight);
     if (this.speaks('tcp') && (weight === 100) !== (this.subsetsAt === 100)) await this.writeSubsets(weight);
     this.weight = weight;
+    this.isEdited = false;
     this.changes.push({ at: now(), weight, by, why });
     this.tell();
+  }
+
+  /** Where an edit of others stands and its run is paused for it: written again once that is resumed. */
+  async asWritten(): Promise<void> {
+    if (!this.isEdited) return;
+    const edit = 'What others changed meanwhile';
+    await this.mayPutBack(edit);
+    await this.putBack(edit);
   }
 
   /** All traffic to the machines, however long its proof takes: until then some client may still send to pods. */
@@ -124,14 +141,12 @@ export class LeadingRoutes {
     await this.acknowledged(['cds', 'eds'], seen);
   }
 
-  /** Waits, and meanwhile puts back what others change of the routes; they stand as written when this resolves. Throws `PodsLost` where pods take traffic and none is ready. */
-  async whileFollowed<T>(wait: () => Promise<T>): Promise<T> {
+  /** Waits, and meanwhile puts back what others change of the routes. Throws `PodsLost` where pods take traffic and none is ready. */
+  async whileFollowed<T>(wait: () => Promise<T>, follow = () => this.follow()): Promise<T> {
     const following = new CancellationScope();
-    const followed = following.run(() => this.follow());
+    const followed = following.run(follow);
     try {
-      const value = await Promise.race([wait(), followed]);
-      if (this.isEdited) await Promise.race([condition(() => !this.isEdited), followed]);
-      return value;
+      return await Promise.race([wait(), followed]);
     } finally {
       following.cancel();
       await followed.catch(() => undefined);
@@ -193,44 +208,60 @@ export class LeadingRoutes {
 
   /** Never ends by itself. */
   private async follow(): Promise<never> {
-    const { target } = this;
     for (;;) {
-      if (workflowInfo().historyLength > MOST_EVENTS)
-        throw ApplicationFailure.nonRetryable(waitedTooLong, 'HistoryFull');
       const found = await this.nextDeviation();
       if (found === undefined) continue;
-      if (found.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
       const edit = `${found.object} was changed by ${found.by}`;
+      // Once for each edit, however often it is seen until somebody has said resume.
+      if (!this.isEdited) this.pauses?.pause(edit);
       this.isEdited = true;
       await this.mayPutBack(edit);
-      await changeCluster(`Name the two sides of ${target.host} again`, this.waits.changeMs).applySubsets({
-        ...{ target, weight: this.weight, push: this.nextPush() },
-      });
-      await this.write(this.weight);
-      this.isEdited = false;
-      this.changes.push({ at: now(), weight: this.weight, by: 'the run', why: `${edit}: put back` });
-      this.tell();
+      await this.putBack(edit);
     }
   }
 
-  /** What the run was waiting for is told again afterwards. */
-  private async mayPutBack(edit: string): Promise<void> {
-    const { phase, waitingFor } = this.report.current();
-    await this.untilMayPutBack(edit);
-    if (phase === 'Waiting') this.report.waitForOthers(waitingFor);
-    else if (waitingFor !== undefined) this.report.waitFor(waitingFor);
+  private async putBack(edit: string): Promise<void> {
+    const { target, weight } = this;
+    await changeCluster(`Name the two sides of ${target.host} again`, this.waits.changeMs).applySubsets({
+      ...{ target, weight, push: this.nextPush() },
+    });
+    await this.write(weight);
+    this.isEdited = false;
+    this.changes.push({ at: now(), weight, by: 'the run', why: `${edit}: put back` });
+    this.tell();
   }
 
-  /** Undefined where all stood as written for a while, or nobody could look. */
-  private async nextDeviation(): Promise<Deviation | undefined> {
+  /** Pods are followed meanwhile; what the run was at is told again afterwards. */
+  private async mayPutBack(edit: string): Promise<void> {
+    const { pauses } = this;
+    if (pauses === undefined) return;
+    const { phase, waitingFor } = this.report.current();
+    await this.whileFollowed(
+      () => pauses.untilResumed(`${edit}; it is put back then`),
+      () => this.followPods(),
+    );
+    const isToldElse = this.report.current().waitingFor !== undefined;
+    if (phase === 'Running' && waitingFor !== undefined && !isToldElse) this.report.waitFor(waitingFor);
+  }
+
+  private async followPods(): Promise<never> {
+    for (;;) await this.nextDeviation({ arePodsAlone: true });
+  }
+
+  /** Undefined where all stood as written for a while, or nobody could look. Throws `PodsLost`. */
+  private async nextDeviation({ arePodsAlone = false } = {}): Promise<RouteEdited | undefined> {
     const { target, weight } = this;
+    if (workflowInfo().historyLength > MOST_EVENTS) throw ApplicationFailure.nonRetryable(waitedTooLong, 'HistoryFull');
+    let found: Deviation | undefined;
     try {
-      return await followCluster(`Follow the routes of ${target.host}`).followCutover({ target, weight });
+      const looking = followCluster(`Follow the ${arePodsAlone ? 'pods' : 'routes'} of ${target.host}`);
+      found = await looking.followCutover({ target, weight, arePodsAlone });
     } catch (error) {
       if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
       await sleep(LOOK_AGAIN_MS, { summary: 'Nobody could look' });
-      return undefined;
     }
+    if (found?.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
+    return found;
   }
 
   /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */

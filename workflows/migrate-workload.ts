@@ -114,34 +114,38 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
 
 /** What a person has to say: each wait is told, and ends with who ended it. */
 function gatesOf(report: OperationReport, state: () => CutoverState, set: (next: CutoverState) => void): Gates {
+  /** What is told again once a pause is over. */
+  let decisionAwaited: string | undefined;
   const untilDecided = async (
     awaits: 'approval' | 'finalize',
     waitingFor: string,
     weight?: number,
   ): Promise<string> => {
     set(awaiting(state(), awaits, weight));
+    decisionAwaited = waitingFor;
     report.waitForOthers(waitingFor);
     await condition(() => state().decision !== undefined);
+    decisionAwaited = undefined;
     report.waitForOthers(undefined);
     return state().decision?.by ?? '';
   };
+  const pause = (): void => {
+    set({ ...state(), isPaused: true });
+  };
+  const untilResumed = async (toMend?: string): Promise<void> => {
+    if (!state().isPaused) return;
+    report.waitForOthers(`POST .../resume${toMend === undefined ? '' : ` once this is mended: ${toMend}`}`);
+    await condition(() => !state().isPaused);
+    report.waitForOthers(decisionAwaited);
+  };
   return {
-    async untilResumed() {
-      if (!state().isPaused) return;
-      report.waitForOthers('POST .../resume');
-      await condition(() => !state().isPaused);
-      report.waitForOthers(undefined);
-    },
+    untilResumed,
     untilApproved: (weight) => untilDecided('approval', `POST .../approve of ${weight}%`, weight),
     untilFinalized: () => untilDecided('finalize', 'POST .../finalize; POST .../rollback until then'),
-    pause: () => {
-      set({ ...state(), isPaused: true });
-    },
+    pause,
     async untilMended(why) {
-      set({ ...state(), isPaused: true });
-      report.waitForOthers(`POST .../resume once this is mended: ${why}`);
-      await condition(() => !state().isPaused);
-      report.waitForOthers(undefined);
+      pause();
+      await untilResumed(why);
     },
   };
 }

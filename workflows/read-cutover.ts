@@ -83,7 +83,7 @@ export async function readCutover(
     const deployment = deploymentOf(request.target);
     const query = {
       ...{ namespace, workloadGroup, service, deployment, migration, gatewayRoutes },
-      ...(manifests.length === 0 ? {} : { manifests }),
+      ...('manifests' in request.target ? { manifests } : {}),
     };
     const [facts, machines] = await Promise.all([
       cluster.readCutoverFacts(query),
@@ -110,6 +110,7 @@ export async function readCutover(
       machines,
       replicas: replicasOf(input),
       // Where a run before has left its routes, its pods are left as well: they are not the state to go back to.
+      isLeftBehind: facts.objects.length > 0,
       replicasBefore: facts.objects.length > 0 ? 0 : facts.deployment.replicas,
       smokePath: request.smoke?.path ?? smokePathOf(facts.group),
     },

@@ -23,12 +23,11 @@ import type {
   HandOver,
   OwnedObject,
   PodsQuery,
-  RouteDestination,
 } from '../ports/cutover-port.ts';
-import { destinationsOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
+import { destinationsOf, httpOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
-import { type DeploymentLike, handOver, tryOut } from './kubernetes-manifests.ts';
+import { type DeploymentLike, handOver, makeManifest, tryOut, unmakeManifest } from './kubernetes-manifests.ts';
 import { readPolicies } from './kubernetes-policies.ts';
 import { listEntries, type RawEntry } from './workload-entries.ts';
 
@@ -48,10 +47,6 @@ interface RawObject {
     annotations?: Record<string, string>;
   };
   readonly spec?: object;
-}
-
-interface RawVirtualService {
-  readonly http?: readonly { readonly name?: string; readonly route?: readonly RouteDestination[] }[];
 }
 
 interface RawRoute {
@@ -139,13 +134,26 @@ export class KubernetesCutover implements CutoverPort {
     });
   }
 
+  async make(manifest: KubernetesObject): Promise<void> {
+    await makeManifest(this.#client, manifest);
+  }
+
+  async unmake(ref: ObjectRef, migration: string): Promise<void> {
+    await unmakeManifest(this.#client, ref, migration);
+  }
+
   async handOver(input: HandOver): Promise<void> {
     await handOver(this.#client, input);
   }
 
   async scale(namespace: string, name: string, replicas: number): Promise<number> {
     return await asClusterFailure(`Scale of Deployment ${namespace}/${name}`, async () => {
-      const scale = await this.#client.apps.readNamespacedDeploymentScale({ namespace, name });
+      const scale = await found(this.#client.apps.readNamespacedDeploymentScale({ namespace, name }));
+      if (scale === undefined) {
+        // It has no pods.
+        if (replicas === 0) return 0;
+        throw failure('ObjectRejected', `Deployment ${namespace}/${name} is gone; put it back, or roll back`);
+      }
       const before = scale.spec?.replicas ?? 0;
       if (before !== replicas) {
         const body = Object.assign(scale, { spec: Object.assign(scale.spec ?? new V1ScaleSpec(), { replicas }) });
@@ -174,8 +182,7 @@ export class KubernetesCutover implements CutoverPort {
     const place = `VirtualService ${namespace}/${virtualService}`;
     await asClusterFailure(`Route ${route} of ${place}`, async () => {
       const object = await this.#read('VirtualService', namespace, virtualService);
-      const http = (object?.spec as RawVirtualService | undefined)?.http ?? [];
-      if (object === undefined || !http.some(({ name }) => name === route)) {
+      if (object === undefined || destinationsOf(object.spec, route) === undefined) {
         throw failure('RouteMissing', `${place} has no route ${route} any more; put it back, or roll back`);
       }
       // With the resourceVersion that was read: a write in between is a conflict, which is tried again.
@@ -184,7 +191,7 @@ export class KubernetesCutover implements CutoverPort {
       const change = {
         ...{ apiVersion: networking, kind: 'VirtualService' },
         metadata: { namespace, name: virtualService, resourceVersion, annotations },
-        spec: { http: http.map((one) => (one.name === route ? { ...one, route: destinations } : one)) },
+        spec: { http: httpOf(object.spec).map((one) => (one.name === route ? { ...one, route: destinations } : one)) },
       };
       await this.#client.objects.patch(change, undefined, undefined, manager, undefined, PatchStrategy.MergePatch);
     });

@@ -1,8 +1,15 @@
 /** Objects that a migration brings along: tried out before anything is touched, and handed over to their owner at the end. */
-import { type KubernetesObject as ClientObject, PatchStrategy, type V1Deployment } from '@kubernetes/client-node';
+import {
+  type KubernetesObject as ClientObject,
+  PatchStrategy,
+  V1DeleteOptions,
+  type V1Deployment,
+  V1Preconditions,
+} from '@kubernetes/client-node';
 import { ApplicationFailure } from '@temporalio/common';
 
-import type { KubernetesObject } from '../ports/cluster-port.ts';
+import { failure } from '../failures.ts';
+import type { KubernetesObject, ObjectRef } from '../ports/cluster-port.ts';
 import type { FoundManifest, HandOver } from '../ports/cutover-port.ts';
 import { migrationLabel } from '../render/cutover-routes.ts';
 import { fieldsLost } from '../render/manifests.ts';
@@ -21,28 +28,33 @@ interface TriedOut {
 
 /** The client's types ask for what it could write to. */
 type Writable = ClientObject & {
-  metadata: { name: string; namespace: string; resourceVersion?: string; labels?: Record<string, string> };
+  metadata: {
+    name: string;
+    namespace: string;
+    uid?: string;
+    resourceVersion?: string;
+    labels?: Record<string, string>;
+  };
 };
 
 /** A dry run: the API server and its webhooks judge it, and nothing is kept. */
 export async function tryOut({ objects }: KubernetesClient, manifest: KubernetesObject): Promise<TriedOut> {
   const ref = refOf(manifest);
-  const { apiVersion, kind, namespace, name } = ref;
   let facts: FoundManifest = { ref, isThere: false };
   try {
     return await asClusterFailure(describeObject(ref), async () => {
-      const there = await found(objects.read<Writable>({ apiVersion, kind, metadata: { namespace, name } }));
+      const there = await readObject(objects, ref);
       const migration = there?.metadata.labels?.[migrationLabel];
       facts = { ref, isThere: there !== undefined, ...(migration === undefined ? {} : { migration }) };
       // Nobody else's object is written to, not even for a try.
-      if (there !== undefined && migration !== manifest.metadata.labels?.[migrationLabel]) return { found: facts };
+      if (there !== undefined && !isOf(there, manifest.metadata.labels?.[migrationLabel])) return { found: facts };
       const dryRun = [undefined, 'All', manager, true, PatchStrategy.ServerSideApply] as const;
       const made = await objects.patch<Writable>(manifest, ...dryRun);
       const lost = fieldsLost(manifest, made);
       const message = `${describeObject(ref)}: its kind has no field ${lost.join(', ')}; correct it`;
       return {
         found: lost.length === 0 ? facts : { ...facts, fault: { type: 'ObjectRejected', message } },
-        ...(kind === 'Deployment' ? { deployment: made } : {}),
+        ...(ref.kind === 'Deployment' ? { deployment: made } : {}),
       };
     });
   } catch (error) {
@@ -51,6 +63,40 @@ export async function tryOut({ objects }: KubernetesClient, manifest: Kubernetes
   }
 }
 
+export async function makeManifest({ objects }: KubernetesClient, manifest: KubernetesObject): Promise<void> {
+  const ref = refOf(manifest);
+  await asClusterFailure(`Apply of ${describeObject(ref)}`, async () => {
+    const there = await readObject(objects, ref);
+    if (there !== undefined && !isOf(there, manifest.metadata.labels?.[migrationLabel])) {
+      throw failure(
+        'ObjectExists',
+        `${describeObject(ref)} was made by somebody else meanwhile; leave it out of the manifests`,
+      );
+    }
+    await objects.patch<Writable>(manifest, undefined, undefined, manager, true, PatchStrategy.ServerSideApply);
+  });
+}
+
+export async function unmakeManifest({ objects }: KubernetesClient, ref: ObjectRef, migration: string): Promise<void> {
+  await asClusterFailure(`Removal of ${describeObject(ref)}`, async () => {
+    const there = await readObject(objects, ref);
+    if (there === undefined || !isOf(there, migration)) return;
+    const { uid = '' } = there.metadata;
+    const body = Object.assign(new V1DeleteOptions(), { preconditions: Object.assign(new V1Preconditions(), { uid }) });
+    await found(objects.delete(there, undefined, undefined, undefined, undefined, 'Background', body));
+  });
+}
+
+async function readObject(
+  objects: KubernetesClient['objects'],
+  { apiVersion, kind, namespace, name }: ObjectRef,
+): Promise<Writable | undefined> {
+  return await found(objects.read<Writable>({ apiVersion, kind, metadata: { namespace, name } }));
+}
+
+const isOf = ({ metadata }: Writable, migration: string | undefined): boolean =>
+  migration !== undefined && metadata.labels?.[migrationLabel] === migration;
+
 /** The API server has judged it, and will not take it. */
 const refusals: readonly string[] = ['ObjectRejected', 'ClusterForbidden'];
 
@@ -58,14 +104,11 @@ const refusals: readonly string[] = ['ObjectRejected', 'ClusterForbidden'];
  * `labels`: null takes one away. An empty entry takes every field manager away [kubernetes.io, Server-Side Apply]. What does not carry
  * the migration's mark any more is its owner's already.
  */
-export async function handOver(
-  { objects }: KubernetesClient,
-  { ref: { apiVersion, kind, namespace, name }, migration, labels }: HandOver,
-): Promise<void> {
-  await asClusterFailure(`${kind} ${namespace}/${name}`, async () => {
-    const header = { apiVersion, kind, metadata: { name, namespace } };
-    const there = await found(objects.read<Writable>(header));
-    if (there?.metadata.labels?.[migrationLabel] !== migration) return;
+export async function handOver({ objects }: KubernetesClient, { ref, migration, labels }: HandOver): Promise<void> {
+  const { apiVersion, kind, namespace, name } = ref;
+  await asClusterFailure(`Hand-over of ${describeObject(ref)}`, async () => {
+    const there = await readObject(objects, ref);
+    if (there === undefined || !isOf(there, migration)) return;
     // With the resourceVersion that was read: a write in between is a conflict, which is tried again.
     const { resourceVersion = '' } = there.metadata;
     const metadata = {

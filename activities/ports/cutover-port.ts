@@ -139,9 +139,13 @@ export interface CutoverPort {
    * annotation that makes istiod push; null takes it away.
    */
   editRoute(route: GatewayRoute, push: string | null): Promise<void>;
+  /** Applies an object that carries the label of its migration. Failure type `ObjectExists`: there is one that is not the migration's. */
+  make(manifest: KubernetesObject): Promise<void>;
+  /** Removes what the migration made; what is gone, or somebody else's, is left alone. */
+  unmake(ref: ObjectRef, migration: string): Promise<void>;
   /**
    * Takes the marks of a migration off an object that it made, with every field manager, so that its owner's next apply meets no
-   * conflict. One that is gone, or is not the migration's any more, is left alone.
+   * conflict with Meshlift. One that is gone, or is not the migration's any more, is left alone.
    */
   handOver(handOver: HandOver): Promise<void>;
   listPods(query: PodsQuery): Promise<readonly FoundPod[]>;

@@ -135,7 +135,28 @@ interface HttpRoutes {
 
 /** Where the HTTP route of that name leads, by the spec of its VirtualService; undefined where there is none. */
 export const destinationsOf = (spec: unknown, route: string): readonly RouteDestination[] | undefined =>
-  (spec as HttpRoutes | undefined)?.http?.find(({ name }) => name === route)?.route;
+  httpOf(spec).find(({ name }) => name === route)?.route;
+
+/** The HTTP routes of a VirtualService, by its spec. */
+export const httpOf = (spec: unknown): NonNullable<HttpRoutes['http']> => (spec as HttpRoutes | undefined)?.http ?? [];
+
+/**
+ * A gateway's route that a run before has left as it led it, as it was before: both sides of the host as one. A share stays as it was;
+ * all of the traffic needs no weight.
+ */
+export function withoutSides(route: GatewayRoute, host: string): GatewayRoute {
+  const isSide = ({ destination }: RouteDestination): boolean =>
+    isSameHost(destination.host, host, route.namespace) &&
+    [machinesSubset, podsSubset].includes(destination.subset ?? '');
+  const sides = route.destinations.filter(isSide);
+  const [first] = sides;
+  if (first === undefined) return route;
+  const { host: named, port } = first.destination;
+  const destination = { host: named, ...(port === undefined ? {} : { port }) };
+  const weight = sides.reduce((sum, one) => sum + (one.weight ?? 0), 0);
+  const others = route.destinations.filter((one) => !isSide(one));
+  return { ...route, destinations: others.length === 0 ? [{ destination }] : [{ destination, weight }, ...others] };
+}
 
 /** A short name is one of the VirtualService's own namespace. */
 function isSameHost(named: string, host: string, namespace: string): boolean {

@@ -129,7 +129,7 @@ const Target = Type.Union([
         ...{ minContains: 1, maxContains: 1 },
         description:
           'One Deployment and what it needs, none of them there yet: applied once the guard holds, deleted by a rollback, and ' +
-          "their owner's alone after finalize. The caller needs the right to create each. Secrets are not taken, since a run " +
+          "their owner's alone after finalize. The caller needs the right to create, patch and delete each. Secrets are not taken, since a run " +
           'keeps its request: apply those yourself',
       }),
       ...size,

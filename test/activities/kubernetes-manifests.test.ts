@@ -90,13 +90,30 @@ test('what is somebody else’s is told, and not even tried', async () => {
   await applyObjects([{ ...others, metadata: { ...others.metadata, namespace: namespace.name } }]);
   const { manifests } = await factsOf(others);
   expect(manifests).toEqual([{ ref: refOf(rendered(others)[0] ?? unreachable()), isThere: true }]);
+  const failed = { type: 'ObjectExists' };
+  await expect(cutover.make(rendered(others)[0] ?? unreachable())).rejects.toMatchObject(failed);
+  await cutover.unmake(refOf(rendered(others)[0] ?? unreachable()), 'move');
+  expect((await factsOf(others)).manifests).toMatchObject([{ isThere: true }]);
   await expect(cluster.apply(rendered(others))).rejects.toThrow(/brought along alone/);
 });
 
-test('are made, known again, and handed over as their owner wrote them', async () => {
+test('are made, known again, and removed by their own migration alone', async () => {
+  const mine = settings({ mode: 'fast' }, 'mine');
+  const [object = unreachable()] = rendered(mine);
+  // Twice, as where the worker died before it could tell.
+  for (let time = 1; time <= 2; time++) await cutover.make(object);
+  const [others = unreachable()] = renderManifests([mine], { namespace: namespace.name, migration: 'other' });
+  await expect(cutover.make(others)).rejects.toMatchObject({ type: 'ObjectExists' });
+  await expect(cluster.apply([others])).rejects.toThrow(/to no other/);
+  await cutover.unmake(refOf(object), 'other');
+  expect((await factsOf(mine)).manifests).toMatchObject([{ isThere: true, migration: 'move' }]);
+  for (let time = 1; time <= 2; time++) await cutover.unmake(refOf(object), 'move');
+  expect((await factsOf(mine)).manifests).toMatchObject([{ isThere: false }]);
+});
+
+test('are handed over as their owner wrote them', async () => {
   const all = [settings({ mode: 'fast' }), deployment()];
-  const made = await cluster.apply(rendered(...all));
-  expect(made.map(({ result }) => result)).toEqual(['created', 'created']);
+  for (const object of rendered(...all)) await cutover.make(object);
   expect((await factsOf(...all)).manifests).toMatchObject([{ migration: 'move' }, { migration: 'move' }]);
   for (const [index, object] of rendered(...all).entries()) {
     const handOver = { ref: refOf(object), migration: 'move', labels: unmarked(all[index] ?? unreachable()) };

@@ -66,10 +66,11 @@ const allowedIn =
   (...namespaces: string[]) =>
   ({ namespace = '', group = 'meshlift.dev' }: AccessQuestion): boolean =>
     group === 'meshlift.dev' && namespaces.includes(namespace);
-const mayCreate =
+const may =
   (...resources: string[]) =>
   ({ namespace, verb, group = 'meshlift.dev', resource }: AccessQuestion): boolean =>
-    namespace === 'shop' && verb === 'create' && resources.includes(`${resource}.${group}`);
+    namespace === 'shop' && resources.includes(`${verb} ${resource}.${group}`);
+const all = (resource: string): string[] => ['create', 'patch', 'delete'].map((verb) => `${verb} ${resource}`);
 const routed = (namespace?: string) => ({ ownGatewayRoutes: [namespace === undefined ? {} : { namespace }] });
 const brought = { target: { manifests: [{ kind: 'Deployment' }, { kind: 'ConfigMap' }] } };
 
@@ -81,19 +82,25 @@ test.each<[string, object, (question: AccessQuestion) => boolean, number]>([
   [
     'manifests of which its caller may create one kind alone',
     brought,
-    mayCreate('migrations.meshlift.dev', 'deployments.apps'),
+    may('create migrations.meshlift.dev', ...all('deployments.apps')),
+    403,
+  ],
+  [
+    'manifests that its caller may create, and not delete',
+    brought,
+    may('create migrations.meshlift.dev', ...all('deployments.apps'), 'create configmaps.'),
     403,
   ],
   [
     'manifests that its caller may create',
     brought,
-    mayCreate('migrations.meshlift.dev', 'deployments.apps', 'configmaps.'),
+    may('create migrations.meshlift.dev', ...all('deployments.apps'), ...all('configmaps.')),
     200,
   ],
-])('a migration that names %s', async (_title, body, may, status) => {
+])('a migration that names %s', async (_title, body, isAllowed, status) => {
   const { temporal: settings } = readApiConfig({ TEMPORAL_ADDRESS: CLOSED_PORT });
   const temporal = connectTemporal(settings);
-  const access: AccessPort = { ...yes, allows: (_caller, question) => Promise.resolve(may(question)) };
+  const access: AccessPort = { ...yes, allows: (_caller, question) => Promise.resolve(isAllowed(question)) };
   const app = Fastify();
   answerProblems(app);
   authorise(app, { access, temporal });

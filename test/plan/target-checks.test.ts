@@ -77,6 +77,13 @@ const rows: [string, Manifest[], FoundManifest, string, RegExp][] = [
     'OtherNamespace',
     /^Deployment bank\/orders are of another namespace/,
   ],
+  [
+    'one is of no kind that there is',
+    [deployment, { ...settings, apiVersion: 'apps/v1' }],
+    manifest(),
+    'KindUnknown',
+    /^There is no ConfigMap of apps\/v1;/,
+  ],
   ['one is there twice', [deployment, settings, settings], manifest(), 'ManifestTwice', /ConfigMap settings/],
 ];
 

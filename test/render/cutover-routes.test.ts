@@ -1,11 +1,13 @@
 /** What a migration owns in the mesh, as it is applied. */
 import { describe, expect, test } from '@jest/globals';
 
+import type { GatewayRoute } from '../../activities/ports/cutover-port.ts';
 import {
   type CutoverTarget,
   renderGatewayRoute,
   renderRoutes,
   renderSubsets,
+  withoutSides,
 } from '../../activities/render/cutover-routes.ts';
 
 const host = 'orders.shop.svc.cluster.local';
@@ -100,5 +102,27 @@ describe('a route of a gateway', () => {
     ],
   ])('%s', (_, before, after) => {
     expect(renderGatewayRoute({ ...own, destinations: before }, target, 25)).toEqual({ ...own, destinations: after });
+  });
+});
+
+describe('a gateway’s route that a run before has left', () => {
+  const whole = { destination: { host, port: { number: 80 } } };
+  const elsewhere = { destination: { host: 'other.shop.svc.cluster.local' }, weight: 30 };
+  const route = (...destinations: GatewayRoute['destinations']): GatewayRoute => ({
+    ...{ namespace: 'shop', virtualService: 'edge', route: 'orders' },
+    destinations,
+  });
+
+  test.each<[string, GatewayRoute]>([
+    ['all of it', route(whole)],
+    ['a share', route({ ...whole, weight: 70 }, elsewhere)],
+  ])('is read as it was before: %s', (_, before) => {
+    for (const weight of [0, 35, 100]) {
+      expect(withoutSides(renderGatewayRoute(before, { host }, weight), host)).toEqual(before);
+    }
+  });
+
+  test('is left alone where it leads to no side', () => {
+    expect(withoutSides(route(elsewhere), host)).toEqual(route(elsewhere));
   });
 });

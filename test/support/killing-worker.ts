@@ -41,9 +41,15 @@ function killing(name: string, real: Activity): Activity {
       await Promise.race([delay(point.insideMs), running.catch(() => undefined)]);
       killOnce(point);
     }
-    const value = await running;
-    if (point.at === 'after') killOnce(point);
-    return value;
+    try {
+      const value = await running;
+      if (point.at === 'after') killOnce(point);
+      return value;
+    } catch (error) {
+      // One that only ends because it is cancelled has no other end.
+      if (point.at === 'after' && Context.current().cancellationSignal.aborted) killOnce(point);
+      throw error;
+    }
   };
 }
 

@@ -132,6 +132,32 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback');
     },
   },
+  'pods that are taken away while the run is paused for an edit': {
+    ...{ request: { steps: longSteps, onForeignEdit: 'pause' }, phase: 'RolledBack' },
+    message: /No pod that serves .* is ready any more/,
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      const edit = [{ op: 'add', path: '/spec/http/1/timeout', value: '9s' }];
+      const name = `meshlift-${id.split('.').at(-1) ?? ''}`;
+      await kubectl(lab, 'patch', 'virtualservice', name, '--type=json', `-p=${JSON.stringify(edit)}`);
+      await platform.api.waitsFor(id, /resume once this is mended: VirtualService/);
+      await kubectl(lab, 'scale', 'deployment', 'orders', '--replicas', '0');
+    },
+  },
+  'a run that was terminated at 50%, which the next one takes on': {
+    ...{ request: { steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      await platform.temporal('workflow', 'terminate', '--workflow-id', id);
+      await lab.start(lab.request(id.split('.').at(-1) ?? '', { steps: longSteps }));
+      // Before its own pods are started: those of the run before stand behind its routes.
+      await eventually('it guards the Service', async () => isBegun(await platform.api.operation(id), 'guardService'));
+      await lab.control(id, 'rollback');
+      await endOf(platform.api, id);
+      const route = await kubectl(lab, 'get', 'virtualservice', 'edge', '-o=jsonpath={.spec.http[0].route}');
+      if (/subset|weight/.test(route)) throw new Error(`The gateway's route is not as it was: ${route}`);
+    },
+  },
   'a rollback after 100%': {
     ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of .*: second thoughts/ },
     during: async (id, { platform, lab }) => {
@@ -215,6 +241,9 @@ async function ends(
   const found = (await api.machine(namespace, name)).phase;
   if (found !== phase) throw new Error(`${name} is ${found} after ${verb}: ${message ?? ''}`);
 }
+
+const isBegun = ({ steps }: Operation, step: string): boolean =>
+  steps.some(({ name, phase }) => name === step && phase !== 'Pending');
 
 const isDone = ({ steps }: Operation, step: string): boolean =>
   steps.some(({ name, phase }) => name === step && phase === 'Succeeded');

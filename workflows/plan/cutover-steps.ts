@@ -1,6 +1,6 @@
 /** What a migration does, as steps by name, and what it routes by. */
 import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
-import type { CutoverTarget } from '../../activities/render/cutover-routes.ts';
+import { type CutoverTarget, withoutSides } from '../../activities/render/cutover-routes.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import { type CutoverInput, protocolOf, sidesOf, speaksGrpc } from './cutover-checks.ts';
 import { manifestsOf } from './migration-target.ts';
@@ -35,7 +35,9 @@ export function targetOf({ request, facts }: CutoverInput): CutoverTarget | unde
     return protocol === undefined ? [] : [{ port: port.port, protocol, ...(speaksGrpc(port) ? { isGrpc: true } : {}) }];
   });
   const { name: migration, namespace } = request;
-  const { host, gatewayRoutes } = facts;
+  const { host } = facts;
+  const isLeftBehind = facts.objects.length > 0;
+  const gatewayRoutes = facts.gatewayRoutes.map((route) => (isLeftBehind ? withoutSides(route, host) : route));
   const podSelector = facts.deployment.labels;
   return { migration, namespace, host, ports, ...sides, podSelector, gatewayRoutes };
 }

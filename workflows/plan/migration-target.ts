@@ -23,9 +23,19 @@ export function replicasAsked(target: Target): number | undefined {
   return target.replicas ?? (typeof replicas === 'number' && replicas > 0 ? replicas : undefined);
 }
 
-/** As they are applied. */
+const versions: Readonly<Record<Manifest['kind'], string>> = {
+  Deployment: 'apps/v1',
+  ServiceAccount: 'v1',
+  ConfigMap: 'v1',
+};
+
+/** Those that name another apiVersion than their kind has: no API server knows them. */
+export const misnamed = (target: Target): readonly Manifest[] =>
+  manifestsOf(target).filter(({ apiVersion, kind }) => apiVersion !== versions[kind]);
+
+/** As they are applied; none where one is misnamed. */
 export const appliedManifests = ({ target, namespace, name }: CreateMigration): readonly KubernetesObject[] =>
-  renderManifests(manifestsOf(target), { namespace, migration: name });
+  misnamed(target).length > 0 ? [] : renderManifests(manifestsOf(target), { namespace, migration: name });
 
 export function listManifests(manifests: readonly KubernetesObject[]): {
   readonly refs: readonly ObjectRef[];

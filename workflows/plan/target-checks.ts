@@ -1,6 +1,6 @@
 /** The part of a migration's preflight that judges where the workload goes: the Deployment and its pods. */
 import { describeObject } from '../../activities/render/object-ref.ts';
-import { deploymentOf, manifestsOf, replicasAsked } from './migration-target.ts';
+import { deploymentOf, manifestsOf, misnamed, replicasAsked } from './migration-target.ts';
 import type { CutoverCheck, CutoverInput } from './cutover-checks.ts';
 import { fails, holds, listed } from './verdicts.ts';
 
@@ -12,6 +12,14 @@ const manifestsTaken: CutoverCheck = ({ request: { namespace, name, target }, fa
   if (elsewhere.length > 0) {
     const named = listed(elsewhere.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`));
     return fails(type, 'OtherNamespace', `${named} are of another namespace than the migration; leave namespace out`);
+  }
+  const unknown = misnamed(target).map(({ apiVersion, kind }) => `${kind} of ${apiVersion}`);
+  if (unknown.length > 0) {
+    return fails(
+      type,
+      'KindUnknown',
+      `There is no ${listed(unknown)}; a Deployment is of apps/v1, the others are of v1`,
+    );
   }
   const names = manifestsOf(target).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
   const twice = names.filter((one, index) => names.indexOf(one) !== index);
