@@ -1,4 +1,5 @@
 /** A machine's workload moves to a pod: planned, rolled back from 100%, and then for good. */
+import type { Problem } from '../../api/schemas/common.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import type { Api } from '../../demo/api-client.ts';
@@ -95,8 +96,16 @@ export const planMove = (api: Api, body: CreateMigration): Promise<object> =>
 export async function move(api: Api, body: CreateMigration, action: 'rollback' | 'finalize'): Promise<Operation> {
   const { id } = (await ask(async () => await accepted(api, '/v1/migrations', body, 202))) as Operation;
   await api.waitsFor(id, /finalize/, 600_000);
-  await ask(async () => await accepted(api, `/v1/operations/${id}/${action}`, {}, 200));
+  await ask(() => say(api, id, action));
   return await endOf(api, id, 600_000);
+}
+
+/** With a key, so that it can be said again where its answer was lost; by then a rollback may be over. */
+async function say(api: Api, id: string, action: string): Promise<void> {
+  const path = `/v1/operations/${id}/${action}`;
+  const { status, body } = await api.call<Partial<Problem>>('POST', path, {}, { 'idempotency-key': action });
+  const isOver = body.type === 'urn:meshlift:problem:operation-not-running';
+  if (status !== 200 && !isOver) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(body)}`);
 }
 
 async function accepted(api: Api, path: string, body: object, wanted: number): Promise<object> {
