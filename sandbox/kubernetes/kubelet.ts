@@ -6,6 +6,7 @@ import { cluster, RUN } from '../layout.ts';
 import { nodeToolsEnvironment, nodeToolsFolder } from '../parts/debian.ts';
 import { goBuild } from '../parts/go-builds.ts';
 import { logFile, start } from '../processes.ts';
+import { weighAsHost } from '../processor-time.ts';
 import { record } from '../state.ts';
 import { waitFor, yes } from '../wait.ts';
 import { containerdSocket } from './ctr.ts';
@@ -60,6 +61,7 @@ function makeCgroups(): void {
     const path = join(tree, cgroupRoot);
     record({ kind: 'cgroup', path });
     mkdirSync(path, { recursive: true });
+    weighAsHost(path);
   }
 }
 

@@ -1,20 +1,26 @@
 /**
  * Cgroups of a machine, apart from all others': nspawn keeps a machine's units below the group it is started in. On a host
- * with cgroup v1 these are the groups of systemd's own hierarchy and of the unified one, elsewhere the unified one alone.
+ * with cgroup v1 these are the groups of systemd's own hierarchy, of the unified one and of processor time, elsewhere the unified
+ * one alone.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+
+import { weighAsHost } from '../processor-time.ts';
 
 /** Where the machine's groups lie; they need not exist. */
 export function cgroupsOf(machine: string): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .filter((line) => / - cgroup2 | - cgroup .*\bname=systemd\b/.test(line))
+    .filter((line) => / - cgroup2 | - cgroup .*[ ,](name=systemd|cpu)(,|$)/.test(line))
     .map((line) => join(line.split(' ')[4] ?? '', `meshlift-machine-${machine}`));
 }
 
 export function makeCgroups(groups: readonly string[]): void {
-  for (const group of groups) mkdirSync(group, { recursive: true });
+  for (const group of groups) {
+    mkdirSync(group, { recursive: true });
+    weighAsHost(group);
+  }
 }
 
 /** Process ids in the groups and all groups below. */
