@@ -5,6 +5,7 @@ import { Context } from '@temporalio/activity';
 
 import type { OnboardMachine } from '../api/schemas/machine.ts';
 import type { Enforcement } from '../api/schemas/verbs.ts';
+import { drainingLabel } from '../workflows/plan/drain-value.ts';
 import { type HostOfMachine, othersOnHost } from '../workflows/plan/same-host.ts';
 import { failure } from './failures.ts';
 import type {
@@ -61,8 +62,6 @@ interface LeavingMachine {
   /** The group's account, for a retry that finds the group gone. */
   readonly serviceAccount: string;
 }
-
-const drainingLabel = 'istio.io/draining';
 
 export interface ClusterActivities {
   readClusterFacts(query: ClusterQuery): Promise<ClusterFacts>;

@@ -11,13 +11,14 @@ import type { Manifest } from '../api/schemas/migration.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
 import type { Counters } from '../workflows/plan/cutover-analysis.ts';
+import { servesClients } from '../workflows/plan/cutover-checks.ts';
 import type { AskedQuery, MetricValues } from '../workflows/plan/metric-queries.ts';
 import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
 import { admitHost } from './admit-host.ts';
 import { known, readMachine } from './entity-calls.ts';
 import { failure } from './failures.ts';
 import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './ports/cluster-port.ts';
-import type { CutoverFacts, CutoverPort, CutoverQuery, PodsQuery } from './ports/cutover-port.ts';
+import type { CutoverFacts, CutoverPort, CutoverQuery, EntriesQuery, PodsQuery } from './ports/cutover-port.ts';
 import type { HostPort } from './ports/host-port.ts';
 import type { MeshPort, PushType } from './ports/mesh-port.ts';
 import type { MetricsPort } from './ports/metrics-port.ts';
@@ -307,11 +308,33 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
       );
     },
 
-    /** What a machine's proxy has counted of requests to it. */
-    async readMachineCounters(input: OnHost): Promise<Counters> {
-      const host = await admitHost(ports, input);
-      const text = await ports.host.readProxyMetrics(host, Context.current().cancellationSignal);
-      return { [input.name]: inboundCounters(text) };
+    /** What the proxies of these machines have counted of requests to them; one that cannot be asked is left out. */
+    async readMachineCounters({ machines }: { machines: readonly OnHost[] }): Promise<Counters> {
+      const { cancellationSignal, log } = Context.current();
+      const read = machines.map(async (machine) => {
+        try {
+          const host = await admitHost(ports, machine);
+          const text = await ports.host.readProxyMetrics(host, cancellationSignal);
+          return [[machine.name, inboundCounters(text)] as const];
+        } catch (error) {
+          cancellationSignal.throwIfAborted();
+          const { message } = error instanceof Error ? error : new Error(String(error));
+          log.warn('A machine cannot be asked what it has served', { machine: machine.name, message });
+          return [];
+        }
+      });
+      return Object.fromEntries((await Promise.all(read)).flat());
+    },
+
+    /** Throws `NoMachineServes` unless istiod gives a machine of the group to clients: registered, healthy and not drained. */
+    async verifyMachineServes(input: EntriesQuery): Promise<void> {
+      const entries = await cutover.listEntries(input);
+      if (entries.some(servesClients)) return;
+      const why = entries.length === 0 ? 'none is registered' : 'each is drained or unhealthy';
+      throw failure(
+        'NoMachineServes',
+        `No machine of WorkloadGroup ${input.namespace}/${input.workloadGroup} serves (${why}): the traffic stays with the pods until one does; start a machine, or undrain it`,
+      );
     },
 
     /** Throws `SmokeFailed` unless every request from this machine that only pods get is answered below 500. */

@@ -41,6 +41,7 @@ const failures = {
   GuardIncomplete: { retryable: true },
   PodsNotReady: { retryable: true },
   PodsNotGone: { retryable: true },
+  NoMachineServes: { retryable: true },
   SmokeFailed: { retryable: true },
   NotSilent: { retryable: true },
   MetricsUnset: { retryable: false },

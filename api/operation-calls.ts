@@ -27,19 +27,23 @@ interface Found {
  * A running operation is asked; an ended one left its last word in its memo and needs no worker, while Temporal keeps it;
  * one that waits for its turn is known to its machine.
  */
-export function readOperation(temporal: Temporal, id: string): Promise<Operation> {
-  return temporal.inTime(() => lookUp(temporal, id));
+export function readOperation(temporal: Temporal, id: string, run?: string): Promise<Operation> {
+  return temporal.inTime(() => lookUp(temporal, id, run));
 }
 
-async function lookUp(temporal: Temporal, id: string): Promise<Operation> {
-  const found = await findOperation(temporal, id);
+async function lookUp(temporal: Temporal, id: string, run?: string): Promise<Operation> {
+  const found = await findOperation(temporal, id, run);
   if (!('handle' in found)) return found;
   const { handle, description } = found;
   const lastWord = description.memo?.['operation'];
   const isEnded = description.status.name !== 'RUNNING';
   const told = isEnded && lastWord !== undefined ? (lastWord as Operation) : await handle.query<Operation>('operation');
   const operation = isEnded && !endPhases.includes(told.phase) ? endedFromOutside(told) : told;
-  return { ...operation, ...temporal.workflowUrl(id) };
+  return {
+    ...operation,
+    ...(description.type === 'migrateWorkload' ? { run: description.runId } : {}),
+    ...temporal.workflowUrl(id),
+  };
 }
 
 /** It was ended by hand, in the middle: its own last word says that it runs. */
@@ -118,8 +122,8 @@ export function targetOfOperation(temporal: Temporal, id: string): Promise<Targe
   });
 }
 
-async function findOperation(temporal: Temporal, id: string): Promise<Found | Operation> {
-  const handle = temporal.client.workflow.getHandle(id);
+async function findOperation(temporal: Temporal, id: string, run?: string): Promise<Found | Operation> {
+  const handle = temporal.client.workflow.getHandle(id, run);
   for (;;) {
     try {
       const description = await handle.describe();
@@ -127,6 +131,7 @@ async function findOperation(temporal: Temporal, id: string): Promise<Found | Op
       return { handle, description };
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
+      if (run !== undefined) throw operationNotFound(`${id} with run ${run}`, error);
       const known = await operationOfMachine(temporal, id);
       const isOld = ageMs(id) > STARTS_WITHIN_MS;
       if (known !== undefined && (known.phase !== 'Running' || isOld)) return known;

@@ -18,7 +18,7 @@ import { changeCluster, readCluster, readHost } from './activity-proxies.ts';
 import type { Compensations } from './compensation.ts';
 import { explainFailure } from './explain-failure.ts';
 import { Judging } from './judging.ts';
-import { LeadingRoutes } from './leading-routes.ts';
+import { LeadingRoutes, type Written } from './leading-routes.ts';
 import { type MigrationWaits, releaseSignal } from './messages.ts';
 import type { OperationReport } from './operation.ts';
 import { countsBetween } from './plan/cutover-analysis.ts';
@@ -45,8 +45,10 @@ const SMOKE_REQUESTS = 10;
 export interface Gates {
   /** Resolves once the run is not paused; `toMend`: what a person is to see to before. */
   readonly untilResumed: (toMend?: string) => Promise<void>;
-  readonly untilApproved: (weight: number) => Promise<string>;
-  readonly untilFinalized: () => Promise<string>;
+  readonly untilApproved: (weight: number) => Promise<Written>;
+  readonly untilFinalized: () => Promise<Written>;
+  /** Who has the traffic returned, and why. */
+  readonly takenBackBy: () => Written;
   readonly pause: (why: string) => void;
   /** Of what cannot be taken back: a person mends it, and says so. */
   readonly untilMended: (why: string) => Promise<void>;
@@ -89,7 +91,8 @@ export class Cutover {
     this.undo = undo;
     this.gates = gates;
     const { onForeignEdit = 'reassert' } = plan.request;
-    this.routes = new LeadingRoutes(report, plan.target, waits, onForeignEdit === 'pause' ? gates : undefined);
+    const pauses = onForeignEdit === 'pause' ? gates : undefined;
+    this.routes = new LeadingRoutes(report, plan, waits, pauses);
     this.judging = new Judging(report, plan, this.routes, waits, gates);
     this.id = `${plan.request.namespace}/${plan.request.name}`;
   }
@@ -232,16 +235,16 @@ export class Cutover {
     const name = shiftStep(weight);
     this.registerReturn();
     await this.report.step(name, `${weight}% of the traffic to move to pods`, async () => {
-      const by = await this.routes.whileFollowed(async () => {
+      const { by, why } = await this.routes.whileFollowed(async () => {
         await this.gates.untilResumed();
         const isApproved = this.plan.request.approvals?.includes(weight) === true;
-        const by = isApproved ? await this.gates.untilApproved(weight) : 'the run';
+        const approved = isApproved ? await this.gates.untilApproved(weight) : { by: 'the run', why: '' };
         // One that was paused while it waited for its approval stays paused.
         await this.gates.untilResumed();
-        return by;
+        return approved;
       });
       const before = await this.judging.count();
-      await this.routes.lead(weight, { by, why: `step to ${weight}%` });
+      await this.routes.lead(weight, { by, why: because(`step to ${weight}%`, why) });
       this.report.waitFor(`${hold} at ${weight}%`);
       await this.judging.hold(durationMs(hold), `Hold at ${weight}%`, before);
       await this.judging.judge(before);
@@ -255,7 +258,7 @@ export class Cutover {
     await this.report.step('soak', `${length} at 100%, machines warm`, async () => {
       const before = await this.judging.count();
       const soakMs = durationMs(length);
-      this.routes.tell(instant(Date.now() + soakMs));
+      this.routes.soaksUntil(instant(Date.now() + soakMs));
       await this.judging.hold(soakMs, 'Soak', before);
       await this.judging.judge(before);
       return { end: 'Succeeded', value: undefined };
@@ -264,7 +267,8 @@ export class Cutover {
 
   async awaitFinalize(): Promise<void> {
     await this.report.step('awaitFinalize', 'POST .../finalize; until then POST .../rollback', async () => {
-      await this.routes.whileFollowed(() => this.gates.untilFinalized());
+      const { by, why } = await this.routes.whileFollowed(() => this.gates.untilFinalized());
+      this.routes.decided({ by, why: because('finalize', why) });
       return { end: 'Succeeded', value: undefined };
     });
   }
@@ -401,10 +405,13 @@ export class Cutover {
     this.undo.register(
       [...steps, ...LEAVE_STEPS],
       `traffic of ${this.plan.target.host}`,
-      () => this.routes.giveBack({ by: 'the run', why: 'rollback' }),
+      () => this.routes.giveBack(this.gates.takenBackBy()),
       { holdsOlder: true },
     );
   }
 }
 
 const instant = (ms: number): string => new Date(ms).toISOString();
+
+/** What was done, and the reason that a person gave for it, if any. */
+export const because = (what: string, why: string): string => (why === '' ? what : `${what}: ${why}`);

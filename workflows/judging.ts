@@ -2,7 +2,7 @@
  * What a step of a migration must show while it stands, and before the next: what both sides answered, by the proxies' own counters
  * and by queries of a store of metrics.
  */
-import { ActivityFailure, ApplicationFailure, isCancellation, log, sleep } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
 
 import type { SideCounts } from '../api/schemas/cutover.ts';
 import type { Analysis } from '../api/schemas/migration.ts';
@@ -18,9 +18,14 @@ import { askedQueries, judgeQueries, queriesOf } from './plan/metric-queries.ts'
 /** Between two looks at the counters of a step that has too few requests to judge by. */
 const LOOK_AGAIN_MS = 10_000;
 const LOOK_LATER = 1.1;
-/** Within a hold, so that a long one keeps its history short: so many looks, and never longer than this between two. */
+/**
+ * Within a hold: so many looks, and not longer than this between two. A look is about 25 events of the workflow's history, of which it
+ * may have 40,000: a hold of weeks looks no more often than so, and a wait of weeks every quarter of an hour.
+ */
 const LOOKS_IN_HOLD = 20;
 const LOOK_AT_LEAST_MS = 300_000;
+const MOST_LOOKS_IN_HOLD = 400;
+const WAIT_AT_LEAST_MS = 900_000;
 
 interface Evidence {
   readonly machines: SideCounts;
@@ -58,12 +63,16 @@ export class Judging {
   /** What fails already is not held to its end. That it passes so far says nothing yet. */
   async hold(lengthMs: number, summary: string, before: Counted): Promise<void> {
     const until = Date.now() + lengthMs;
-    const every = Math.min(Math.max(lengthMs / LOOKS_IN_HOLD, LOOK_AGAIN_MS), LOOK_AT_LEAST_MS);
+    const often = Math.min(Math.max(lengthMs / LOOKS_IN_HOLD, LOOK_AGAIN_MS), LOOK_AT_LEAST_MS);
+    const every = Math.max(often, Math.ceil(lengthMs / MOST_LOOKS_IN_HOLD));
     for (let left = lengthMs; left > 0; left = until - Date.now()) {
       await this.routes.whileFollowed(() => sleep(Math.min(left, every), { summary }));
       if (Date.now() >= until || !this.isJudged()) continue;
-      const { kind, message } = await this.verdict(await this.since(before), before);
-      if (kind === 'Failed') throw ApplicationFailure.nonRetryable(message, 'AnalysisFailed');
+      const evidence = await this.since(before);
+      const { kind, message } = await this.verdict(evidence, before);
+      if (kind !== 'Failed') continue;
+      this.routes.note(evidence);
+      throw ApplicationFailure.nonRetryable(message, 'AnalysisFailed');
     }
   }
 
@@ -87,7 +96,7 @@ export class Judging {
           await this.routes.whileFollowed(async () => {
             await this.gates.untilResumed();
             // The longer it waits, the less often it looks, so that a night without traffic is no long history.
-            const againMs = Math.round(Math.min(LOOK_AT_LEAST_MS, LOOK_AGAIN_MS * LOOK_LATER ** look));
+            const againMs = Math.round(Math.min(WAIT_AT_LEAST_MS, LOOK_AGAIN_MS * LOOK_LATER ** look));
             await sleep(againMs, { summary: 'Until more was seen' });
           });
       }
@@ -141,18 +150,8 @@ export class Judging {
 
   /** A machine that cannot be asked is left out: one that is lost takes no traffic, and the pods are judged all the same. */
   async countMachines(): Promise<Counters> {
-    const counts = await Promise.all(
-      this.plan.machines.map(async ({ namespace, name, host }): Promise<Counters> => {
-        try {
-          const machine = readHost(`Read what ${name} has served`, this.waits.countMs);
-          return await machine.readMachineCounters({ namespace, name, host });
-        } catch (error) {
-          if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-          log.warn('A machine cannot be asked what it has served', { machine: `${namespace}/${name}` });
-          return {};
-        }
-      }),
-    );
-    return Object.assign({}, ...counts) as Counters;
+    const machines = this.plan.machines.map(({ namespace, name, host }) => ({ namespace, name, host }));
+    const { readMachineCounters } = readHost(`Read what ${machines.length} machines have served`, this.waits.countMs);
+    return await readMachineCounters({ machines });
   }
 }

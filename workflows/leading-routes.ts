@@ -16,14 +16,16 @@ import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { WeightChange } from '../api/schemas/cutover.ts';
-import { explainFailure } from './explain-failure.ts';
 import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
+import type { CutoverPlan } from './cutover.ts';
+import { explainFailure } from './explain-failure.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now, type OperationReport } from './operation.ts';
 import { routeRef } from './plan/cutover-steps.ts';
 import type { SeenDraining } from './plan/drain-proof.ts';
 
 const LOOK_AGAIN_MS = 10_000;
+const WAIT_FOR_MACHINES_MS = 6 * 3_600_000;
 /** Temporal ends a workflow with 51,200 events as it stands, routes, pods and all: before that a run takes itself back. */
 const MOST_EVENTS = 40_000;
 const waitedTooLong =
@@ -46,6 +48,7 @@ export interface Written {
 export class LeadingRoutes {
   private readonly report: OperationReport;
   private readonly target: CutoverTarget;
+  private readonly workloadGroup: string;
   private readonly waits: Required<MigrationWaits>;
   private readonly pauses: EditGates | undefined;
   private readonly changes: WeightChange[] = [];
@@ -53,12 +56,15 @@ export class LeadingRoutes {
   /** As the subsets were written last, whether or not every client has acknowledged it. */
   private subsetsAt = 0;
   private pushes = 0;
+  /** Some of the traffic went to pods, or may go there. */
+  private isMoved: boolean;
+  private soakUntil: string | undefined;
   /** Others have edited what routes, and it was not written again yet. */
   private isEdited = false;
 
   constructor(
     report: OperationReport,
-    target: CutoverTarget,
+    { target, request, isLeftBehind }: Pick<CutoverPlan, 'target' | 'request' | 'isLeftBehind'>,
     waits: Required<MigrationWaits>,
     /** An edit pauses the run by these, and is put back once it is resumed; absent: it is put back at once. */
     pauses?: EditGates,
@@ -66,6 +72,8 @@ export class LeadingRoutes {
     this.report = report;
     this.pauses = pauses;
     this.target = target;
+    this.workloadGroup = request.workloadGroup;
+    this.isMoved = isLeftBehind;
     this.waits = waits;
   }
 
@@ -81,11 +89,24 @@ export class LeadingRoutes {
 
   /** One write for everybody, and one more where TCP changes sides. */
   async lead(weight: number, { by, why }: Written): Promise<void> {
+    this.isMoved ||= weight > 0;
     await this.write(weight);
     if (this.speaks('tcp') && (weight === 100) !== (this.subsetsAt === 100)) await this.writeSubsets(weight);
     this.weight = weight;
     this.isEdited = false;
+    this.soakUntil = undefined;
     this.changes.push({ at: now(), weight, by, why });
+    this.tell();
+  }
+
+  /** What a person has decided of the weight that stands. */
+  decided({ by, why }: Written): void {
+    this.changes.push({ at: now(), weight: this.weight, by, why });
+    this.tell();
+  }
+
+  soaksUntil(instant: string): void {
+    this.soakUntil = instant;
     this.tell();
   }
 
@@ -97,10 +118,14 @@ export class LeadingRoutes {
     await this.putBack(edit);
   }
 
-  /** All traffic to the machines, however long its proof takes: until then some client may still send to pods. */
+  /**
+   * All traffic to the machines, however long its proof takes: until then some client may still send to pods. Where no machine serves it
+   * stays with the pods until one does: what they answer is better than nothing.
+   */
   async giveBack(written: Written): Promise<void> {
     for (;;) {
       try {
+        await this.haveMachines();
         await this.lead(0, written);
         return;
       } catch (error) {
@@ -118,9 +143,26 @@ export class LeadingRoutes {
     this.tell();
   }
 
-  tell(soakUntil?: string): void {
+  private tell(): void {
+    const { weight, soakUntil } = this;
     const changes = [...this.changes];
-    this.report.tellCutover({ weight: this.weight, changes, ...(soakUntil === undefined ? {} : { soakUntil }) });
+    this.report.tellCutover({ weight, changes, ...(soakUntil === undefined ? {} : { soakUntil }) });
+  }
+
+  /** Resolves once somebody takes what is given back. One activity waits: a night without machines is no long history. */
+  private async haveMachines(): Promise<void> {
+    const { target, workloadGroup } = this;
+    for (let waitMs = LOOK_AGAIN_MS; this.isMoved; waitMs = WAIT_FOR_MACHINES_MS) {
+      try {
+        const cluster = readCluster(`See that a machine of ${workloadGroup} serves`, waitMs);
+        await cluster.verifyMachineServes({ namespace: target.namespace, workloadGroup });
+        return;
+      } catch (error) {
+        if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+        this.report.waitFor(explainFailure(error).message);
+        await sleep(LOOK_AGAIN_MS, { summary: 'Until a machine serves' });
+      }
+    }
   }
 
   /** No client spreads its requests over both sides. */

@@ -18,8 +18,9 @@ import {
 import type { Operation } from '../api/schemas/operation.ts';
 import { migrationWaits } from './activity-proxies.ts';
 import { Compensations } from './compensation.ts';
-import { Cutover, type Gates } from './cutover.ts';
+import { because, Cutover, type Gates } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
+import type { Written } from './leading-routes.ts';
 import { controlUpdate, type MigrationInput, searchAttributes } from './messages.ts';
 import { closeAs, type Ending, OperationReport } from './operation.ts';
 import { blocking } from './plan/conditions.ts';
@@ -49,6 +50,8 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
   const undo = new Compensations();
   const scope = new CancellationScope();
   let state: CutoverState = beginning;
+  /** Why the run takes itself back, where it does. */
+  let failedBy = 'rollback';
   setHandler(
     controlUpdate,
     (asked) => {
@@ -68,6 +71,7 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
     report,
     () => state,
     (next) => (state = next),
+    () => failedBy,
   );
 
   try {
@@ -108,26 +112,33 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
       const next = `Remove VirtualService and DestinationRule meshlift-${name} of namespace ${namespace} once it is mended`;
       return await end(report.finish('Failed', `${message}; the traffic stays with the pods`, next));
     }
+    failedBy = explainFailure(error).message;
     return await rollBack(report, undo, error, id, state);
   }
 }
 
 /** What a person has to say: each wait is told, and ends with who ended it. */
-function gatesOf(report: OperationReport, state: () => CutoverState, set: (next: CutoverState) => void): Gates {
+function gatesOf(
+  report: OperationReport,
+  state: () => CutoverState,
+  set: (next: CutoverState) => void,
+  failedBy: () => string,
+): Gates {
   /** What is told again once a pause is over. */
   let decisionAwaited: string | undefined;
   const untilDecided = async (
     awaits: 'approval' | 'finalize',
     waitingFor: string,
     weight?: number,
-  ): Promise<string> => {
+  ): Promise<Written> => {
     set(awaiting(state(), awaits, weight));
     decisionAwaited = waitingFor;
     report.waitForOthers(waitingFor);
     await condition(() => state().decision !== undefined);
     decisionAwaited = undefined;
     report.waitForOthers(undefined);
-    return state().decision?.by ?? '';
+    const { by = '', why = '' } = state().decision ?? {};
+    return { by, why };
   };
   const pause = (): void => {
     set({ ...state(), isPaused: true });
@@ -142,6 +153,12 @@ function gatesOf(report: OperationReport, state: () => CutoverState, set: (next:
     untilResumed,
     untilApproved: (weight) => untilDecided('approval', `POST .../approve of ${weight}%`, weight),
     untilFinalized: () => untilDecided('finalize', 'POST .../finalize; POST .../rollback until then'),
+    takenBackBy: () => {
+      const { isRollbackAsked, decision } = state();
+      return isRollbackAsked && decision !== undefined
+        ? { by: decision.by, why: because('rollback', decision.why ?? '') }
+        : { by: 'the run', why: failedBy() };
+    },
     pause,
     async untilMended(why) {
       pause();

@@ -1,4 +1,5 @@
 /** Parsers of what istiod's debug endpoints say of endpoints and of those that watch them. */
+import { drainingLabel } from '../../workflows/plan/drain-value.ts';
 import type {
   EndpointLook,
   EndpointQuery,
@@ -9,7 +10,7 @@ import type {
   ServiceEndpoint,
 } from '../ports/mesh-port.ts';
 import { machineLabel } from '../render/names.ts';
-import { drainingLabel, isOffered, type RawEndpoint, type RawShards, type RawSyncStatus } from './istiod-answers.ts';
+import { isOffered, type RawEndpoint, type RawShards, type RawSyncStatus } from './istiod-answers.ts';
 
 /** A client in the mesh watches an endpoint by the type of its configuration. */
 const endpointType = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment';

@@ -1,4 +1,5 @@
 /** Parsers of istiod's debug answers. */
+import { drainingLabel } from '../../workflows/plan/drain-value.ts';
 import type { ConnectedProxy, EndpointQuery, Neighbours } from '../ports/mesh-port.ts';
 import { machineLabel } from '../render/names.ts';
 
@@ -61,8 +62,6 @@ export type RawShards = Readonly<
     Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly RawEndpoint[] | null>> }>>
   >
 >;
-
-export const drainingLabel = 'istio.io/draining';
 
 /** istiod's numbers of an endpoint's health. */
 const health = { unhealthy: 2, draining: 3, terminating: 4 } as const;

@@ -15,6 +15,7 @@ import type {
   CutoverFacts,
   CutoverPort,
   CutoverQuery,
+  EntriesQuery,
   FoundDeployment,
   FoundEntry,
   FoundPod,
@@ -26,6 +27,7 @@ import type {
 } from '../ports/cutover-port.ts';
 import { destinationsOf, httpOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
+import { isBoundToMesh, isForByWildcard, namesService } from '../render/route-hosts.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { type DeploymentLike, handOver, makeManifest, tryOut, unmakeManifest } from './kubernetes-manifests.ts';
 import { readPolicies } from './kubernetes-policies.ts';
@@ -207,6 +209,12 @@ export class KubernetesCutover implements CutoverPort {
     return items.filter(({ status }) => !['Succeeded', 'Failed'].includes(status?.phase ?? '')).map(podOf);
   }
 
+  async listEntries({ namespace, workloadGroup }: EntriesQuery): Promise<readonly FoundEntry[]> {
+    const place = `WorkloadEntries of WorkloadGroup ${namespace}/${workloadGroup}`;
+    const entries = await asClusterFailure(place, () => listEntries(this.#client, namespace, workloadGroup));
+    return entries.map(entryOf);
+  }
+
   async readProxyMetrics(namespace: string, pod: string): Promise<string> {
     return await asClusterFailure(`Metrics of the proxy of pod ${namespace}/${pod}`, async () => {
       const text: unknown = await found(
@@ -239,9 +247,11 @@ export class KubernetesCutover implements CutoverPort {
         const object = await this.#read('VirtualService', asked.namespace, asked.virtualService);
         const destinations = destinationsOf(object?.spec, asked.route);
         const gitOps = object === undefined ? [] : gitOpsOf(object.metadata);
-        return destinations === undefined
-          ? []
-          : [{ ...asked, destinations, ...(gitOps.length === 0 ? {} : { gitOps }) }];
+        if (destinations === undefined) return [];
+        const isOfMesh = isBoundToMesh(object?.spec);
+        return [
+          { ...asked, destinations, ...(gitOps.length === 0 ? {} : { gitOps }), ...(isOfMesh ? { isOfMesh } : {}) },
+        ];
       }),
     );
     return found.flat();
@@ -249,9 +259,8 @@ export class KubernetesCutover implements CutoverPort {
 
   /** In every namespace: a client's own rules go before those of the Service. */
   async #routesOf(namespace: string, service: string): Promise<readonly FoundRoute[]> {
-    const names = [service, `${service}.${namespace}`, `${service}.${namespace}.svc`].concat(
-      `${service}.${namespace}.svc.cluster.local`,
-    );
+    const host = `${service}.${namespace}.svc.cluster.local`;
+    const names = [service, `${service}.${namespace}`, `${service}.${namespace}.svc`, host];
     const list = async (
       plural: string,
       kind: string,
@@ -259,9 +268,13 @@ export class KubernetesCutover implements CutoverPort {
     ): Promise<readonly FoundRoute[]> => {
       const answer = (await found(this.#client.custom.listClusterCustomObject({ group, version: 'v1', plural }))) as
         { readonly items?: readonly RawRoute[] } | undefined;
-      return (answer?.items ?? [])
-        .filter(({ metadata, spec }) => namesService(spec, metadata?.namespace === namespace ? names : names.slice(1)))
-        .map(({ metadata }) => routeOf(`${group}/v1`, kind, metadata));
+      return (answer?.items ?? []).flatMap(({ metadata, spec }) => {
+        const route = routeOf(`${group}/v1`, kind, metadata);
+        if (namesService(spec, metadata?.namespace === namespace ? names : names.slice(1))) return [route];
+        return kind === 'DestinationRule' && isForByWildcard(spec, host)
+          ? [{ ...route, isWildcard: true as const }]
+          : [];
+      });
     };
     const [services, rules, http] = await Promise.all([
       list('virtualservices', 'VirtualService'),
@@ -285,17 +298,6 @@ function routeOf(apiVersion: string, kind: string, metadata: RawRoute['metadata'
   const ref: ObjectRef = { apiVersion, kind, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
   const migration = metadata?.labels?.[migrationLabel];
   return { ref, ...(migration === undefined ? {} : { migration }) };
-}
-
-/** A host anywhere in the object: as the one it is for, or as a destination. */
-function namesService(value: unknown, names: readonly string[]): boolean {
-  if (typeof value === 'string') return names.includes(value);
-  if (Array.isArray(value)) return value.some((one) => namesService(one, names));
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(
-    ([key, inner]) =>
-      (typeof inner === 'object' || ['host', 'hosts', 'name'].includes(key)) && namesService(inner, names),
-  );
 }
 
 function entryOf({ metadata, spec, status }: RawEntry): FoundEntry {

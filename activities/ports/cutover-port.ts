@@ -10,7 +10,7 @@ export interface CutoverQuery {
   readonly migration: string;
   /** What the Deployment is to be made of, as it would be applied; absent: it is there. */
   readonly manifests?: readonly KubernetesObject[];
-  readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations' | 'gitOps'>[];
+  readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations' | 'gitOps' | 'isOfMesh'>[];
 }
 
 /** An endpoint on a machine: a WorkloadEntry of the group. */
@@ -56,6 +56,8 @@ export interface GatewayRoute {
   readonly route: string;
   /** Tools that own the VirtualService. */
   readonly gitOps?: readonly string[];
+  /** Sidecars follow the VirtualService too, as it names gateway `mesh` or none [VirtualService.gateways]. */
+  readonly isOfMesh?: true;
   /** Before the migration. */
   readonly destinations: readonly RouteDestination[];
 }
@@ -63,6 +65,8 @@ export interface GatewayRoute {
 /** An object that says where traffic for the Service goes. */
 export interface FoundRoute {
   readonly ref: ObjectRef;
+  /** It names the Service by a wildcard alone, e.g. `*.local`. */
+  readonly isWildcard?: true;
   /** The migration that made it; absent: others did. */
   readonly migration?: string;
 }
@@ -127,6 +131,11 @@ export interface PodsQuery {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+export interface EntriesQuery {
+  readonly namespace: string;
+  readonly workloadGroup: string;
+}
+
 /** Failure types: those of the ClusterPort, and `RouteMissing`. */
 export interface CutoverPort {
   readFacts(query: CutoverQuery): Promise<CutoverFacts>;
@@ -149,6 +158,8 @@ export interface CutoverPort {
    */
   handOver(handOver: HandOver): Promise<void>;
   listPods(query: PodsQuery): Promise<readonly FoundPod[]>;
+  /** The endpoints that machines of a group have registered. */
+  listEntries(query: EntriesQuery): Promise<readonly FoundEntry[]>;
   /** The metrics of the pod's proxy, in Prometheus' text form, through the API server. */
   readProxyMetrics(namespace: string, pod: string): Promise<string>;
 }

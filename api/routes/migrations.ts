@@ -6,7 +6,7 @@ import { readOperation } from '../operation-calls.ts';
 import { operationRow } from '../rows.ts';
 import { CreateMigration, MigrationList, MigrationPlan } from '../schemas/migration.ts';
 import { Operation } from '../schemas/operation.ts';
-import { IdempotencyHeaders, MachineParams, MigrationListQuery, NoQuery, VerbQuery } from '../schemas/requests.ts';
+import { IdempotencyHeaders, MachineParams, MigrationListQuery, RunQuery, VerbQuery } from '../schemas/requests.ts';
 import { withProblems } from '../schemas/responses.ts';
 import type { Temporal } from '../temporal.ts';
 import { listLatestRuns } from '../visibility.ts';
@@ -75,11 +75,11 @@ export const migrationRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal 
         operationId: 'getMigration',
         summary: 'Read one migration: its steps, its weights with their evidence, and what it waits for',
         params: MachineParams,
-        querystring: NoQuery,
+        querystring: RunQuery,
         response: withProblems({ 200: Operation }, [400, 404, 429, 503]),
       },
     },
-    ({ params }) => readOperation(temporal, migrationId(params)),
+    ({ params, query }) => readOperation(temporal, migrationId(params), query.run),
   );
 
   done();

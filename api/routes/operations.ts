@@ -5,7 +5,7 @@ import { cancelOperation, readOperation } from '../operation-calls.ts';
 import { refuseBody } from '../refuse-body.ts';
 import { operationRow, verbsOfWorkflow } from '../rows.ts';
 import { Operation, OperationList } from '../schemas/operation.ts';
-import { NoQuery, OperationListQuery, OperationParams } from '../schemas/requests.ts';
+import { NoQuery, OperationListQuery, OperationParams, RunQuery } from '../schemas/requests.ts';
 import { CancelAccepted, withProblems } from '../schemas/responses.ts';
 import type { Temporal } from '../temporal.ts';
 import { listLatestRuns } from '../visibility.ts';
@@ -50,11 +50,11 @@ export const operationRoutes: FastifyPluginCallbackTypebox<{ temporal: Temporal 
         operationId: 'getOperation',
         summary: 'Read one operation with its steps and conditions, running or ended',
         params: OperationParams,
-        querystring: NoQuery,
+        querystring: RunQuery,
         response: withProblems({ 200: Operation }, [400, 404, 429, 503]),
       },
     },
-    ({ params }) => readOperation(temporal, params.id),
+    ({ params, query }) => readOperation(temporal, params.id, query.run),
   );
 
   app.post(

@@ -94,6 +94,11 @@ export type DrainReport = Type.Static<typeof DrainReport>;
 export const Operation = Type.Object(
   {
     id: Type.String(),
+    run: Type.Optional(
+      Type.String({
+        description: 'Of a migration, whose id its runs share: GET with ?run= tells of this one ever after',
+      }),
+    ),
     verb: Verb,
     target: Type.Object({ namespace: Type.String(), name: Type.String() }, closed),
     phase: OperationPhase,

@@ -73,6 +73,18 @@ export const IfMatchHeaders = Type.Object({
 /** For calls that take no query: an unknown one must not be ignored. */
 export const NoQuery = Type.Object({}, closed);
 
+export const RunQuery = Type.Object(
+  {
+    run: Type.Optional(
+      Type.String({
+        format: 'uuid',
+        description: 'A run before the latest one, by its field run; only migrations have several of one id',
+      }),
+    ),
+  },
+  closed,
+);
+
 export const MachineListQuery = Type.Object(
   {
     namespace: Type.Optional(DnsLabel),

@@ -1,4 +1,4 @@
-/** Two subsets, their shares and those of the gateway, as one writes them by hand: what Meshlift's own are measured beside. */
+/** Two subsets, their shares and those of the gateway, and the pods, as one moves them by hand: what Meshlift is measured beside. */
 import { applyObjects } from '../../demo/target.ts';
 import { edge } from '../../test/support/migration-lab.ts';
 import { command } from '../../test/support/sandbox.ts';
@@ -21,6 +21,12 @@ export async function applyBare(namespace: string, host: string, weight: number)
       ['pods', weight],
     ]),
   ]);
+}
+
+export async function scale(namespace: string, replicas: number): Promise<void> {
+  const rollout = ['-n', namespace, 'rollout', 'status', 'deployment', 'orders', '--timeout=120s'];
+  await command('kubectl', '-n', namespace, 'scale', 'deployment', 'orders', `--replicas=${replicas}`);
+  await command('kubectl', ...rollout);
 }
 
 export async function removeBare(namespace: string): Promise<void> {

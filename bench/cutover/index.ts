@@ -10,10 +10,9 @@ import { powerOff } from '../../demo/sandbox-client.ts';
 import { type MigrationLab, migrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
 import { type Platform, startPlatform } from '../../test/support/platform.ts';
-import { command } from '../../test/support/sandbox.ts';
 import { type BenchReport, host } from '../report.ts';
 import { median } from '../statistics.ts';
-import { applyBare, removeBare } from './bare-routes.ts';
+import { applyBare, removeBare, scale } from './bare-routes.ts';
 import { frontend, hostOf, podAnswers, RATE, urlOf } from './callers.ts';
 import { measureRuns } from './runs.ts';
 import { watchWeight } from './watch-weight.ts';
@@ -31,7 +30,7 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
       const seen: number[] = [];
       const bare: number[] = [];
       for (let round = 0; round < rounds; round++) {
-        bare.push(await bareSeen(platform.env.kubeconfig, lab));
+        bare.push(await bareSeen(platform, lab));
         seen.push(await productSeen(platform, lab));
       }
       const { sent, failed, p99, spread, rollbackSeconds, runSeconds } = await measureRuns(platform, lab, WINDOWS);
@@ -57,7 +56,7 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
           rounds,
           machines: lab.machines.length,
           windows: WINDOWS,
-          note: 'p99: medians of windows that alternate, a calm one and a whole run to 100% and back; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod and a machine that call have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
+          note: 'p99: medians of windows that alternate, a calm one, a whole run to 100% and back, and the same moved by hand with kubectl; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod, a machine and a caller through the gateway have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
         },
       };
     } finally {
@@ -68,10 +67,14 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
   }
 }
 
-/** A caller in a pod, and one on a machine. */
-async function callers(lab: MigrationLab): Promise<RunningLoad[]> {
-  const from = [await frontend(), `http://${lab.caller.address}:8080`];
-  return await Promise.all(from.map((app) => startLoad(app, [urlOf(lab)], RATE)));
+/** Everybody who has to see a weight: a pod, a machine, and the gateway for one outside the mesh. */
+async function callers({ env }: Platform, lab: MigrationLab): Promise<RunningLoad[]> {
+  const calls = [
+    [await frontend(), urlOf(lab)],
+    [`http://${lab.caller.address}:8080`, urlOf(lab)],
+    [`http://${lab.outside.address}:8080`, `${env.ingress}/`],
+  ] as const;
+  return await Promise.all(calls.map(([app, url]) => startLoad(app, [url], RATE)));
 }
 
 /** Resolves once every caller was answered by a pod. */
@@ -84,14 +87,14 @@ async function untilPodsAnswer(lab: MigrationLab, loads: readonly RunningLoad[])
 }
 
 /** By hand: pods behind a route of 100/0, and one write of it. */
-async function bareSeen(kubeconfig: string, lab: MigrationLab): Promise<number> {
+async function bareSeen(platform: Platform, lab: MigrationLab): Promise<number> {
   const { name: namespace } = lab.namespace;
   await applyBare(namespace, hostOf(lab), 0);
   await delay(5_000);
   await scale(namespace, 2);
   await delay(5_000);
-  const loads = await callers(lab);
-  const written = watchWeight(kubeconfig, namespace);
+  const loads = await callers(platform, lab);
+  const written = watchWeight(platform.env.kubeconfig, namespace);
   await applyBare(namespace, hostOf(lab), 50);
   const seenAt = await untilPodsAnswer(lab, loads);
   const writtenAt = await written;
@@ -105,7 +108,7 @@ async function bareSeen(kubeconfig: string, lab: MigrationLab): Promise<number> 
 async function productSeen(platform: Platform, lab: MigrationLab): Promise<number> {
   const { id } = await lab.start(lab.request('seen', { steps: [{ weight: 50, hold: '5s' }], approvals: [50] }));
   await platform.api.waitsFor(id, /approve of 50%/);
-  const loads = await callers(lab);
+  const loads = await callers(platform, lab);
   const written = watchWeight(platform.env.kubeconfig, lab.namespace.name);
   await lab.control(id, 'approve');
   const seenAt = await untilPodsAnswer(lab, loads);
@@ -125,10 +128,4 @@ async function naive(lab: MigrationLab): Promise<number> {
   await eventually('1,000 more requests are sent', async () => (await load.report()).sent > sent + 1_000);
   const { failed } = await load.stop();
   return failed;
-}
-
-async function scale(namespace: string, replicas: number): Promise<void> {
-  const rollout = ['-n', namespace, 'rollout', 'status', 'deployment', 'orders', '--timeout=120s'];
-  await command('kubectl', '-n', namespace, 'scale', 'deployment', 'orders', `--replicas=${replicas}`);
-  await command('kubectl', ...rollout);
 }

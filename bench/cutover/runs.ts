@@ -7,7 +7,8 @@ import type { MigrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
 import type { Platform } from '../../test/support/platform.ts';
 import { median } from '../statistics.ts';
-import { frontend, podAnswers, RATE, urlOf } from './callers.ts';
+import { applyBare, removeBare, scale } from './bare-routes.ts';
+import { frontend, hostOf, podAnswers, RATE, urlOf } from './callers.ts';
 
 const STEADY_MS = 20_000;
 /** Between two looks at who answers: whoever looks takes processor time from what is measured. */
@@ -15,11 +16,17 @@ const LOOK_MS = 100;
 const LOOK_AT_RUN_MS = 1_000;
 /** By which the parts of a run are told apart. */
 const PHASE_RATE = 50;
+const BRISK_SECONDS = 0.001;
+const HOLD_MS = 5_000;
+/** Pods get so long to end, as their endpoints go. */
+const ENDING_MS = 5_000;
 
 /** p99 in milliseconds, of each window. */
 interface Latencies {
   readonly steady: readonly number[];
   readonly during: readonly number[];
+  /** The same move with kubectl: what this machine costs, whoever moves. */
+  readonly byHand: readonly number[];
   /** Of the parts of a run: until its pods are called, while weights move, and on the way back. */
   readonly byPhase: { readonly start: number[]; readonly weights: number[]; readonly back: number[] };
 }
@@ -37,16 +44,17 @@ interface Runs {
 
 export async function measureRuns(platform: Platform, lab: MigrationLab, windows: number): Promise<Runs> {
   const byPhase: Latencies['byPhase'] = { start: [], weights: [], back: [] };
-  const [steady, runs]: [number[], Run[]] = [[], []];
+  const [steady, runs, byHand]: [number[], Run[], number[]] = [[], [], []];
   for (let window = 0; window < windows; window++) {
     steady.push(await calm(lab));
     runs.push(await moved(platform, lab, byPhase));
+    byHand.push(await movedByHand(lab));
   }
   const [odd, even] = [1, 0].map((rest) => median(steady.filter((_, index) => index % 2 === rest)));
   return {
     sent: runs.reduce((sum, run) => sum + run.sent, 0),
     failed: runs.reduce((sum, run) => sum + run.failed, 0),
-    p99: { steady, during: runs.map((run) => run.p99), byPhase },
+    p99: { steady, during: runs.map((run) => run.p99), byHand, byPhase },
     spread: Math.max((odd ?? 0) / (even ?? 1), (even ?? 0) / (odd ?? 1)),
     runSeconds: runs.map((run) => run.seconds),
     rollbackSeconds: runs.map((run) => run.rollbackSeconds),
@@ -55,9 +63,12 @@ export async function measureRuns(platform: Platform, lab: MigrationLab, windows
 
 const load = async (lab: MigrationLab, rate: number): Promise<RunningLoad> =>
   await startLoad(await frontend(), [urlOf(lab)], rate);
+/** None of its answers is asked to take its time: the last one says when the last request came. */
+const briskLoad = async (lab: MigrationLab): Promise<RunningLoad> =>
+  await startLoad(await frontend(), [urlOf(lab)], PHASE_RATE, undefined, BRISK_SECONDS);
 
 async function calm(lab: MigrationLab): Promise<number> {
-  const loads = await Promise.all([load(lab, RATE), load(lab, PHASE_RATE)]);
+  const loads = await Promise.all([load(lab, RATE), briskLoad(lab)]);
   await delay(STEADY_MS);
   const [report] = await Promise.all(loads.map((one) => one.stop()));
   return report?.latencyMs.p99 ?? Number.NaN;
@@ -77,9 +88,9 @@ async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['
   const began = performance.now();
   const steps = [10, 50, 100].map((weight) => ({ weight, hold: '5s' }));
   const { id } = await lab.start(lab.request('whole', { steps, approvals: [10] }));
-  const during = async (part: keyof typeof byPhase, wait: () => Promise<void>): Promise<void> => {
-    const one = await load(lab, PHASE_RATE);
-    await wait();
+  const during = async (part: keyof typeof byPhase, wait: (brisk: RunningLoad) => Promise<void>): Promise<void> => {
+    const one = await briskLoad(lab);
+    await wait(one);
     byPhase[part].push((await one.stop()).latencyMs.p99);
   };
   const until = (text: RegExp) => () => platform.api.waitsFor(id, text, 180_000, LOOK_AT_RUN_MS);
@@ -88,21 +99,41 @@ async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['
   await during('weights', until(/finalize/));
   const seconds = (performance.now() - began) / 1_000;
   let rollbackSeconds = 0;
-  await during('back', async () => {
-    rollbackSeconds = await backAgain(platform, lab, id, whole);
+  await during('back', async (brisk) => {
+    rollbackSeconds = await backAgain(platform, lab, id, brisk);
   });
   const { sent, failed, latencyMs } = await whole.stop();
   return { sent, failed, p99: latencyMs.p99, seconds, rollbackSeconds };
 }
 
-async function backAgain(platform: Platform, lab: MigrationLab, id: string, whole: RunningLoad): Promise<number> {
+/** Pods behind a route of 100/0, the same weights, and back: without a look at anything in between. */
+async function movedByHand(lab: MigrationLab): Promise<number> {
+  const { name: namespace } = lab.namespace;
+  const loads = await Promise.all([load(lab, RATE), briskLoad(lab)]);
+  await applyBare(namespace, hostOf(lab), 0);
+  await delay(HOLD_MS);
+  await scale(namespace, 2);
+  for (const weight of [10, 50, 100, 0]) {
+    await delay(HOLD_MS);
+    await applyBare(namespace, hostOf(lab), weight);
+  }
+  await delay(HOLD_MS);
+  await scale(namespace, 0);
+  await delay(ENDING_MS);
+  await removeBare(namespace);
+  await delay(HOLD_MS);
+  const [report] = await Promise.all(loads.map((one) => one.stop()));
+  return report?.latencyMs.p99 ?? Number.NaN;
+}
+
+async function backAgain(platform: Platform, lab: MigrationLab, id: string, brisk: RunningLoad): Promise<number> {
   const askedAt = performance.now();
   await lab.control(id, 'rollback', 'the benchmark');
-  let [lastAt, before] = [askedAt, podAnswers(lab, await whole.report())];
+  let [lastAt, before] = [askedAt, podAnswers(lab, await brisk.report())];
   const ended = endOf(platform.api, id);
   const isOver = ended.then(() => true);
   do {
-    const now = podAnswers(lab, await whole.report());
+    const now = podAnswers(lab, await brisk.report());
     if (now > before) [lastAt, before] = [performance.now(), now];
   } while (!(await Promise.race([isOver, delay(LOOK_MS, false)])));
   const { phase, message } = await ended;

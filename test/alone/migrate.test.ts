@@ -1,5 +1,6 @@
 /** A workload moves from machines to pods under load: no request is lost, and until the end there is a way back. */
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,11 +78,13 @@ describe('a migration', () => {
     }
     const told = operation.cutover?.changes.map(({ weight, by, why }) => ({ weight, by, why }));
     expect(told).toMatchObject([
-      { weight: 0, by: 'the run' },
-      { weight: 20, by: 'the run' },
-      { weight: 50, by: expect.not.stringMatching('the run') as unknown },
-      { weight: 0 },
+      { weight: 0, by: 'the run', why: 'guard' },
+      { weight: 20, by: 'the run', why: 'step to 20%' },
+      { weight: 50, by: expect.not.stringMatching('the run') as unknown, why: 'step to 50%: a test' },
+      { weight: 0, by: expect.not.stringMatching('the run') as unknown, why: 'rollback: a test' },
     ]);
+    const evidence = operation.cutover?.changes.map(({ evidence: seen }) => (seen?.pods.requests ?? 0) > 0);
+    expect(evidence).toEqual([false, true, true, false]);
     expect(await lab.left()).toEqual([]);
   }, 300_000);
 
@@ -121,6 +124,13 @@ describe('a migration', () => {
       expect(operation.message).toContain(`DestinationRule bank/to-${namespace}`);
       expect(operation.message).toContain(`VirtualService ${namespace}/second-edge`);
       expect(await lab.left()).toEqual(['virtualservice.networking.istio.io/second-edge']);
+      await lab.start(lab.request('again'));
+      const { run } = await endOf(platform.api, id);
+      expect(run).not.toBe(operation.run);
+      const before = await platform.api.call<Operation>('GET', `/v1/operations/${id}?run=${operation.run ?? ''}`);
+      expect(before.body).toEqual(operation);
+      const unknown = await platform.api.call('GET', `/v1/operations/${id}?run=${randomUUID()}`);
+      expect(unknown.status).toBe(404);
       const late = await platform.api.call<Problem>('POST', `/v1/operations/${id}/finalize`, {});
       expect(late).toMatchObject({
         status: 409,

@@ -218,6 +218,15 @@ describe('a query', () => {
     expect(problem.errors?.[0]?.path).toMatch(/^querystring\/(verbose|force)$/);
   });
 
+  test.each(['/v1/operations/migrate.shop.move', '/v1/migrations/shop/move'])(
+    'a run of GET %s that is none is refused',
+    async (path) => {
+      const { status, problem } = await refusal(`${path}?run=first`);
+      expect(status).toBe(400);
+      expect(problem.errors?.[0]?.path).toBe('querystring/run');
+    },
+  );
+
   test('with a page token of another list is refused', async () => {
     const { problem } = await refusal('/v1/machines?pageToken=bm90IG91cnM');
     expect(problem.type).toBe('urn:meshlift:problem:invalid-page-token');

@@ -165,7 +165,7 @@ test('TCP moves as a whole: connections that are kept stay, new ones go to pods'
   expect(await lab.left()).toEqual([]);
 }, 300_000);
 
-test('0 of 30,000 requests fail from start to finalize', async () => {
+test('0 of 30,000 requests fail from start to finalize, with the worker killed at each step of that', async () => {
   await lab.deploy({});
   const load = await lab.load();
   const slowly = [10, 50, 100].map((weight) => ({ weight, hold: '30s' }));
@@ -173,7 +173,25 @@ test('0 of 30,000 requests fail from start to finalize', async () => {
   await platform.api.waitsFor(id, /finalize/);
   await eventually('30,000 requests were sent', async () => (await load.sent()) >= 30_000, 300_000, 1_000);
   await lab.control(id, 'finalize', 'a test');
-  expect(await endOf(platform.api, id, 600_000)).toMatchObject({ phase: 'Succeeded' });
+  const killed: string[] = [];
+  await eventually(
+    `${id} has ended`,
+    async () => {
+      const { phase, steps } = await platform.api.operation(id);
+      const running = steps.find(({ name, phase: is }) => is === 'Running' && !killed.includes(name));
+      if (running !== undefined && running.name !== 'awaitFinalize') {
+        killed.push(running.name);
+        await platform.replaceWorker();
+      }
+      return !['Pending', 'Running', 'Waiting'].includes(phase);
+    },
+    600_000,
+    50,
+  );
+  const ended = await platform.api.operation(id);
+  expect(ended).toMatchObject({ phase: 'Succeeded' });
+  expect(killed).toEqual(['proveSilence', 'retireMachines', 'removeRoutes']);
+  expect(ended.cutover?.changes.at(-1)).toMatchObject({ weight: 100, why: 'finalize: a test' });
   const reports = await load.stop();
   expect(reports.map(({ failed, reasons }) => ({ failed, reasons }))).toEqual(
     reports.map(() => ({ failed: 0, reasons: {} })),

@@ -8,6 +8,7 @@ import {
   cutoverConditions,
   type CutoverInput,
   protocolOf,
+  servesClients,
   sidesOf,
   smokePathOf,
   unreadable,
@@ -307,6 +308,33 @@ test('a route of a gateway that the migration leads is nobody else’s', () => {
   const own = { namespace: 'shop', virtualService: 'orders', route: 'main' };
   const input = withFacts({ routes: [route('VirtualService')], gatewayRoutes: [{ ...own, destinations: [] }] });
   expect(found({ ...input, request: { ...request, ownGatewayRoutes: [own] } })).toEqual([]);
+});
+
+test('a VirtualService that sidecars follow as well is no route of a gateway', () => {
+  const own = { namespace: 'shop', virtualService: 'orders', route: 'main' };
+  const gatewayRoutes = [{ ...own, destinations: [], isOfMesh: true as const }];
+  const input = withFacts({ routes: [route('VirtualService')], gatewayRoutes });
+  expect(found({ ...input, request: { ...request, ownGatewayRoutes: [own] } })).toEqual([
+    { type: 'GatewayRoutesFound', reason: 'RouteOfMesh', category: 'Critical' },
+  ]);
+});
+
+test.each([
+  ['the namespace of a client', 'bank', { type: 'RoutesFree', reason: 'RoutedAlready', category: 'Critical' }],
+  ['the namespace of the Service', 'shop', { type: 'RulesHold', reason: 'RulesOutranked', category: 'Warning' }],
+  ['the root namespace', 'istio-system', { type: 'RulesHold', reason: 'RulesOutranked', category: 'Warning' }],
+])('a DestinationRule with a wildcard in %s is told', (_, namespace, finding) => {
+  const { ref } = route('DestinationRule');
+  expect(found(withFacts({ routes: [{ ref: { ...ref, namespace }, isWildcard: true }] }))).toEqual([finding]);
+});
+
+test.each([
+  ['registered without a probe', {}, true],
+  ['healthy', { isHealthy: true }, true],
+  ['unhealthy', { isHealthy: false }, false],
+  ['drained', { labels: { 'istio.io/draining': '01HZ.a' } }, false],
+])('a machine that is %s serves clients: %#', (_, more, serves) => {
+  expect(servesClients({ name: 'orders-1', address: '192.0.2.1', labels: {}, ...more })).toBe(serves);
 });
 
 test('everything that is wrong is told at once', () => {

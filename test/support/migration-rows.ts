@@ -2,9 +2,11 @@
  * What goes wrong while a workload moves: the traffic ends where it should, the reason is named, nothing is left behind. Rows of one
  * lab run a migration of one name, so each but the first is the run again after a rollback, without a clean-up.
  */
+import type { WeightChange } from '../../api/schemas/cutover.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
+import type { LoadReport } from '../../demo/load.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import type { Variant } from '../../demo/target.ts';
 import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
@@ -20,12 +22,19 @@ export interface MigrationContext {
 interface Row {
   readonly deployment?: Variant;
   readonly request?: Partial<CreateMigration>;
-  /** Whether callers of every kind call meanwhile. */
+  /** Whether callers of every kind call meanwhile; none of them loses a request. */
   readonly isLoaded?: boolean;
+  /** What callers may be answered all the same: what the pods do wrong by themselves, or a machine that is lost. */
+  readonly mayLose?: RegExp;
   readonly during?: (id: string, context: MigrationContext) => Promise<void>;
   readonly phase: Operation['phase'];
   readonly message: RegExp;
+  /** What the operation has to tell once it has ended. */
+  readonly tells?: (changes: readonly WeightChange[]) => boolean;
 }
+
+const failedPods = (changes: readonly WeightChange[]): boolean =>
+  changes.some(({ weight, evidence }) => weight > 0 && (evidence?.pods.failed ?? 0) > 0);
 
 const longSteps = [{ weight: 50, hold: '1h' }];
 const soon = { deployment: 'orders', readyWithin: '20s' };
@@ -46,6 +55,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
   'pods that answer 500 to 2% of the requests': {
     ...{ deployment: { faults: ['--fail-every', '50'] }, request: { analysis: { minRequests: 200 } } },
     ...{ isLoaded: true, phase: 'RolledBack', message: /requests to pods failed: 9\d\.\d\d% succeeded, 99\.00% must/ },
+    ...{ mayLose: /500/, tells: failedPods },
   },
   'pods of which Prometheus tells that they answer 500 to 2% of the requests': {
     deployment: { faults: ['--fail-every', '50'] },
@@ -54,6 +64,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       analysis: { minRequests: 20, successRate: 0, maxSuccessDrop: 1, queries: [{ ...shareOfErrors, atMost: 0.005 }] },
     },
     ...{ isLoaded: true, phase: 'RolledBack', message: /errors of pods is 0\.0\d+, 0\.005 is the most/ },
+    ...{ mayLose: /500/, tells: failedPods },
   },
   'pods that are slow above 25% of the weight': {
     deployment: { faults: ['--capacity', '25', '--late', '2s'] },
@@ -66,7 +77,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await eventually('25% has passed', async () => isDone(await platform.api.operation(id), 'shiftTo25'), 120_000);
     },
   },
-  'pods that are taken away': {
+  'pods that are taken away, which leaves a subset without endpoints': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /No pod that serves .* is ready any more/ },
     during: async (id, { platform, lab }) => {
       await platform.api.waitsFor(id, /at 50%/);
@@ -165,7 +176,31 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       const served = Object.keys(await lab.answeredBy(100));
       if (lab.machines.some(({ name }) => served.includes(name)))
         throw new Error(`Machines answer at 100%: ${served.join(', ')}`);
+      const { cutover } = await platform.api.operation(id);
+      if (Date.parse(cutover?.soakUntil ?? '') - Date.now() < 3_000_000)
+        throw new Error(`The soak of an hour ends at ${cutover?.soakUntil ?? 'no time'}`);
       await lab.control(id, 'rollback', 'second thoughts');
+    },
+    tells: (changes) => {
+      const { weight, by, why } = changes.at(-1) ?? {};
+      return weight === 0 && by !== 'the run' && why === 'rollback: second thoughts';
+    },
+  },
+  'machines that are gone when the traffic is to return, which stays until one serves': {
+    ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /machines warm/);
+      await Promise.all(lab.machines.map((machine) => powerOff(machine)));
+      await eventually(
+        'istiod has seen that they are gone',
+        async () => !(await kubectl(lab, 'get', 'workloadentries')).includes('orders-'),
+        120_000,
+      );
+      await lab.control(id, 'rollback');
+      await platform.api.waitsFor(id, /No machine of WorkloadGroup .*\/orders serves/);
+      const served = Object.keys(await lab.answeredBy(100));
+      if (served.length !== 2) throw new Error(`Both pods are to answer until a machine does: ${served.join(', ')}`);
+      await Promise.all(lab.machines.map((machine) => powerOn(machine)));
     },
   },
   'machines that are asked to drain in the soak, of which one has to stay warm': {
@@ -195,12 +230,23 @@ export const migrationRows: Readonly<Record<string, Row>> = {
     },
   },
   'a machine that dies at 50%': {
-    ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
+    ...{ request: { steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    // What it was asked when it died; nobody can answer that.
+    mayLose: /503|504|timeout|Unavailable|DeadlineExceeded/,
     during: async (id, { platform, lab }) => {
       await platform.api.waitsFor(id, /at 50%/);
       const [machine] = lab.machines;
       if (machine === undefined) throw new Error('unreachable');
       await powerOff(machine);
+      await eventually(
+        'callers have pods and the other machine',
+        async () => {
+          const served = Object.keys(await lab.answeredBy(50));
+          return served.length === 3 && !served.includes(machine.name);
+        },
+        120_000,
+      );
+      await platform.api.waitsFor(id, /at 50%/);
       await lab.control(id, 'rollback', 'a machine is gone');
       await eventually(
         'the routes are gone',
@@ -217,15 +263,22 @@ export async function runRow(context: MigrationContext, row: Row): Promise<Pick<
   const { platform, lab } = context;
   await lab.deploy(row.deployment ?? {});
   const load = row.isLoaded === true ? await lab.load() : undefined;
+  let reports: readonly LoadReport[] | undefined;
+  let ended: Operation;
   try {
     const { id } = await lab.start(lab.request('again', row.request));
     await row.during?.(id, context);
-    const { phase, message } = await endOf(platform.api, id);
+    ended = await endOf(platform.api, id);
     await eventually('nothing is left', async () => (await lab.left()).length === 0, 120_000);
-    return { phase, ...(message === undefined ? {} : { message }) };
   } finally {
-    await load?.stop();
+    reports = await load?.stop();
   }
+  const reasons = reports?.flatMap((report) => Object.keys(report.reasons)) ?? [];
+  const lost = reasons.filter((reason) => row.mayLose?.test(reason) !== true);
+  if (lost.length > 0) throw new Error(`Callers lost requests: ${lost.join(', ')}`);
+  const { phase, message, cutover } = ended;
+  if (row.tells?.(cutover?.changes ?? []) === false) throw new Error(`It tells ${JSON.stringify(cutover)}`);
+  return { phase, ...(message === undefined ? {} : { message }) };
 }
 
 async function ends(

@@ -1,14 +1,16 @@
 /** The preflight of a migration: every finding at once, and what distinguishes the endpoints of both sides. */
-import type { FoundWorkloadGroup, ObjectRef } from '../../activities/ports/cluster-port.ts';
+import type { FoundWorkloadGroup } from '../../activities/ports/cluster-port.ts';
 import type { CutoverFacts, FoundEntry } from '../../activities/ports/cutover-port.ts';
 import { describeObject, refOf } from '../../activities/render/object-ref.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
+import { drainingLabel } from './drain-value.ts';
 import { faultOf, queriesOf } from './metric-queries.ts';
 import { deploymentOf } from './migration-target.ts';
 import type { FactFailure } from './plan-input.ts';
 import { obeys } from './policy-checks.ts';
+import { routeChecks } from './route-checks.ts';
 import { targetChecks } from './target-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
 
@@ -98,12 +100,16 @@ const serviceExists: CutoverCheck = ({ request: { namespace, service }, facts })
   return holds(type, `${place} selects machines and pods`);
 };
 
+/** istiod gives it to clients. */
+export const servesClients = ({ isHealthy, labels }: FoundEntry): boolean =>
+  isHealthy !== false && (labels[drainingLabel] ?? '') === '';
+
 const groupExists: CutoverCheck = ({ request: { namespace, workloadGroup }, facts }) => {
   const type = 'MachinesFound';
   const place = `WorkloadGroup ${namespace}/${workloadGroup}`;
   if (facts.group === undefined)
     return fails(type, 'WorkloadGroupMissing', `${place} does not exist; name the group whose machines serve`);
-  const serving = facts.entries.filter(({ isHealthy }) => isHealthy !== false);
+  const serving = facts.entries.filter(servesClients);
   if (serving.length === 0) {
     return fails(type, 'NoMachineServes', `No machine of ${place} is in the mesh and healthy; onboard them first`);
   }
@@ -235,58 +241,6 @@ const callersFollow: CutoverCheck = ({ request: { service }, callers }) => {
   return holds(type, 'Every caller of the last minutes is in the mesh', 'Warning');
 };
 
-const routesFree: CutoverCheck = ({ request: { service, name }, facts: { routes, gatewayRoutes } }) => {
-  const type = 'RoutesFree';
-  const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
-    gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
-  const others = routes.filter(({ migration, ref }) => migration !== name && !isOwned(ref));
-  const named = listed(others.map(({ ref }) => `${ref.kind} ${ref.namespace}/${ref.name}`));
-  const rival = others.find(({ migration }) => migration !== undefined)?.migration;
-  if (rival !== undefined)
-    return fails(
-      type,
-      'OtherMigration',
-      `Migration ${rival} moves Service ${service} already (${named}); wait for its end, or cancel it`,
-    );
-  if (others.length > 0)
-    return fails(
-      type,
-      'RoutedAlready',
-      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration: Meshlift makes no second one`,
-    );
-  return holds(type, `Nothing else routes Service ${service}`);
-};
-
-const gatewayRoutesFound: CutoverCheck = ({
-  request: { namespace, ownGatewayRoutes = [], gitops },
-  facts: { gatewayRoutes },
-}) => {
-  if (ownGatewayRoutes.length === 0) return undefined;
-  const type = 'GatewayRoutesFound';
-  const missing = ownGatewayRoutes.filter(
-    (asked) =>
-      !gatewayRoutes.some(
-        (found) =>
-          found.namespace === (asked.namespace ?? namespace) &&
-          found.virtualService === asked.virtualService &&
-          found.route === asked.route,
-      ),
-  );
-  const named = listed(missing.map(({ virtualService, route }) => `${route} of VirtualService ${virtualService}`));
-  if (missing.length > 0)
-    return fails(type, 'RouteMissing', `There is no HTTP route ${named}; name routes as their field name does`);
-  const managed = gatewayRoutes.filter(({ gitOps = [] }) => gitOps.length > 0 && gitops !== 'paused');
-  if (managed.length > 0) {
-    const owners = managed.map((one) => `${one.namespace}/${one.virtualService} (${listed(one.gitOps ?? [])})`);
-    return fails(
-      type,
-      'ManagedByGitOps',
-      `VirtualServices ${listed(owners)} are managed by tools that would put their routes back; pause these, and say so with gitops: paused`,
-    );
-  }
-  return holds(type, `${gatewayRoutes.length} routes of gateways follow`);
-};
-
 const stepsRise: CutoverCheck = ({ request: { steps, approvals = [] } }) => {
   const type = 'StepsRise';
   const weights = steps.map(({ weight }) => weight);
@@ -334,8 +288,7 @@ const policy: readonly CutoverCheck[] = [
   protocolsDeclared,
   samePolicies,
   callersFollow,
-  routesFree,
-  gatewayRoutesFound,
+  ...routeChecks,
   stepsRise,
   tcpInOneStep,
   queriesAnswered,

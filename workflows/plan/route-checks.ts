@@ -1,0 +1,93 @@
+/** The part of a migration's preflight that looks at what routes the Service already. */
+import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
+import type { FoundRoute } from '../../activities/ports/cutover-port.ts';
+import type { CutoverCheck } from './cutover-checks.ts';
+import { fails, holds, listed } from './verdicts.ts';
+
+/** Istio's default [meshConfig.rootNamespace]. */
+const rootNamespace = 'istio-system';
+
+/**
+ * A rule of the Service's own name in its namespace goes before one with a wildcard there, and before any of the root namespace; one of
+ * a client's namespace goes before both, wildcard or not [pilot/pkg/model/push_context.go, destinationRule].
+ */
+const isOutranked = ({ isWildcard, ref }: FoundRoute, namespace: string): boolean =>
+  isWildcard === true && (ref.namespace === namespace || ref.namespace === rootNamespace);
+
+/** What such a rule says of TLS, pools or outliers does not hold beside the migration's own. */
+const rulesHold: CutoverCheck = ({ request: { namespace, service }, facts: { routes } }) => {
+  const type = 'RulesHold';
+  const outranked = routes.filter((route) => isOutranked(route, namespace));
+  if (outranked.length === 0) return undefined;
+  const named = listed(outranked.map(({ ref }) => `${ref.namespace}/${ref.name}`));
+  return fails(
+    type,
+    'RulesOutranked',
+    `DestinationRules ${named} are for Service ${service} by a wildcard: while it is migrated, Meshlift's own goes before them, and their traffic policy does not hold for it`,
+    'Warning',
+  );
+};
+
+const routesFree: CutoverCheck = ({ request: { namespace, service, name }, facts: { routes, gatewayRoutes } }) => {
+  const type = 'RoutesFree';
+  const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
+    gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
+  const inTheWay = routes.filter((route) => !isOutranked(route, namespace));
+  const others = inTheWay.filter(({ migration, ref }) => migration !== name && !isOwned(ref));
+  const named = listed(others.map(({ ref }) => `${ref.kind} ${ref.namespace}/${ref.name}`));
+  const rival = others.find(({ migration }) => migration !== undefined)?.migration;
+  if (rival !== undefined)
+    return fails(
+      type,
+      'OtherMigration',
+      `Migration ${rival} moves Service ${service} already (${named}); wait for its end, or cancel it`,
+    );
+  if (others.length > 0)
+    return fails(
+      type,
+      'RoutedAlready',
+      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration: Meshlift makes no second one`,
+    );
+  return holds(type, `Nothing else routes Service ${service}`);
+};
+
+const gatewayRoutesFound: CutoverCheck = ({
+  request: { namespace, service, ownGatewayRoutes = [], gitops },
+  facts: { gatewayRoutes },
+}) => {
+  if (ownGatewayRoutes.length === 0) return undefined;
+  const type = 'GatewayRoutesFound';
+  const missing = ownGatewayRoutes.filter(
+    (asked) =>
+      !gatewayRoutes.some(
+        (found) =>
+          found.namespace === (asked.namespace ?? namespace) &&
+          found.virtualService === asked.virtualService &&
+          found.route === asked.route,
+      ),
+  );
+  const named = listed(missing.map(({ virtualService, route }) => `${route} of VirtualService ${virtualService}`));
+  if (missing.length > 0)
+    return fails(type, 'RouteMissing', `There is no HTTP route ${named}; name routes as their field name does`);
+  const ofMesh = gatewayRoutes.filter(({ isOfMesh }) => isOfMesh === true);
+  if (ofMesh.length > 0) {
+    const names = listed(ofMesh.map((one) => `${one.namespace}/${one.virtualService}`));
+    return fails(
+      type,
+      'RouteOfMesh',
+      `Sidecars follow VirtualServices ${names} too (gateway mesh, or none): beside Meshlift's own there would be two for Service ${service}; split them by gateway, and remove what is for mesh for the time of the migration`,
+    );
+  }
+  const managed = gatewayRoutes.filter(({ gitOps = [] }) => gitOps.length > 0 && gitops !== 'paused');
+  if (managed.length > 0) {
+    const owners = managed.map((one) => `${one.namespace}/${one.virtualService} (${listed(one.gitOps ?? [])})`);
+    return fails(
+      type,
+      'ManagedByGitOps',
+      `VirtualServices ${listed(owners)} are managed by tools that would put their routes back; pause these, and say so with gitops: paused`,
+    );
+  }
+  return holds(type, `${gatewayRoutes.length} routes of gateways follow`);
+};
+
+export const routeChecks: readonly CutoverCheck[] = [routesFree, rulesHold, gatewayRoutesFound];
