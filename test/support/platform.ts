@@ -1,5 +1,5 @@
 /** What an end-to-end file starts from: the shared sandbox, and Meshlift running as processes of its own. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -22,6 +22,8 @@ export interface Platform {
   /** Temporal's own CLI in this file's namespace; answers JSON text. */
   readonly temporal: (...args: string[]) => Promise<string>;
   readonly worker: () => MeshliftProcess;
+  /** What every worker and API of this file has logged. */
+  readonly logs: () => string;
   /** kill -9 of the worker, and another in its place. */
   readonly replaceWorker: () => Promise<void>;
   readonly replaceApi: () => Promise<void>;
@@ -78,6 +80,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     temporal: async (...args) =>
       await command('temporal', ...args, '--namespace', env.temporalNamespace, '--output', 'json'),
     worker: () => worker,
+    logs: () =>
+      readdirSync(scratch)
+        .filter((name) => name.endsWith('.log'))
+        .map((name) => readFileSync(join(scratch, name), 'utf8'))
+        .join('\n'),
     replaceWorker: async () => {
       await worker.stop('SIGKILL');
       worker = await startWorker();
