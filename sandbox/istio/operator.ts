@@ -16,8 +16,12 @@ export const operator = {
       // Losses show instead of being retried away.
       defaultHttpRetryPolicy: { attempts: 0 },
       defaultProviders: { metrics: [] },
-      // What Istio's own filter counts elsewhere: answers and their times, where they are served.
-      defaultConfig: { proxyStatsMatcher: { inclusionRegexps: ['cluster\\.inbound.*upstream_rq_(\\dxx|time)'] } },
+      // What Istio's own filter counts elsewhere: answers and their times, where they are served; and that nobody retries.
+      defaultConfig: {
+        proxyStatsMatcher: {
+          inclusionRegexps: ['cluster\\.inbound.*upstream_rq_(\\dxx|time)', 'cluster\\.outbound.*upstream_rq_retry'],
+        },
+      },
     },
     values: {
       global: {

@@ -14,6 +14,7 @@ import { type DrainLab, drainLab, failedOf, meshLoad, reasonsOf, watchEndpoints 
 import { inside } from '../support/inside-machine.ts';
 import { endOf, reaches } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { retriesOfPod } from '../support/retries.ts';
 import { kubectl, onMachine } from '../support/sandbox.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'meshlift-drain-'));
@@ -114,6 +115,7 @@ describe('under 200 requests a second', () => {
     const drained = await load.stop();
     expect(restarted).toMatchObject({ phase: 'Succeeded', drain: { connectionsCut: 0 } });
     expect({ failed: failedOf(drained), reasons: reasonsOf(drained) }).toEqual({ failed: 0, reasons: [{}, {}] });
+    expect(await retriesOfPod('shop', 'frontend', `orders.${lab.namespace.name}.svc.cluster.local`)).toBe(0);
     expect(await phaseOf(lab, first)).toBe('InMesh');
     expect([await drainingOf(lab, first), await isHeld(first)]).toEqual([undefined, false]);
 

@@ -9,6 +9,7 @@ import { onboardRequest, podAddress, type SandboxMachine } from '../../demo/sand
 import { applyObjects } from '../../demo/target.ts';
 import { difference, snapshot } from '../support/as-found.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { retriesOfMachine, retriesOfPod } from '../support/retries.ts';
 import { command, kubectl, onMachine } from '../support/sandbox.ts';
 
 interface Echo {
@@ -194,12 +195,11 @@ describe('onboarding', () => {
       { failed: 0, reasons: {} },
       { failed: 0, reasons: {} },
     ]);
-    // Istio's default retries would hide a loss: the mesh has them off.
-    const retries = await command(
-      ...['kubectl', '-n', 'shop', 'exec', 'deploy/frontend', '-c', 'istio-proxy', '--'],
-      ...['pilot-agent', 'request', 'GET', 'stats?filter=upstream_rq_retry$&usedonly'],
-    );
-    expect(retries.split('\n').filter((line) => /: [1-9]/.test(line))).toEqual([]);
+    const retries = await Promise.all([
+      retriesOfPod('shop', 'frontend', `${group}.shop.svc.cluster.local`),
+      retriesOfMachine(first, 'catalog.shop.svc.cluster.local'),
+    ]);
+    expect(retries).toEqual([0, 0]);
   }, 180_000);
 
   test('refuses another request for a machine that is in', async () => {

@@ -5,6 +5,7 @@ import { eventually } from '../../demo/eventually.ts';
 import type { SandboxMachine } from '../../demo/sandbox-client.ts';
 import { type DrainLab, drainLab, failedOf, meshLoad, reasonsOf, watchEndpoints } from '../support/drain-lab.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { retriesOfPod } from '../support/retries.ts';
 import { onMachine } from '../support/sandbox.ts';
 
 const REQUESTS = 30_000;
@@ -41,6 +42,7 @@ test(`fail none of ${REQUESTS}, and keep a floor of two, while plain restarts fa
   const reports = await load.stop();
   const { least } = await watch.stop();
   expect({ failed: failedOf(reports), reasons: reasonsOf(reports) }).toEqual({ failed: 0, reasons: [{}, {}] });
+  expect(await retriesOfPod('shop', 'frontend', `orders.${lab.namespace.name}.svc.cluster.local`)).toBe(0);
   expect(restarts).toBeGreaterThanOrEqual(machines.length);
   expect(Math.min(...least.values())).toBeGreaterThanOrEqual(2);
 
