@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 
 import { IstioMesh } from '../../activities/adapters/istio-mesh.ts';
-import type { OnboardMachine } from '../../api/schemas/machine.ts';
+import type { OnboardMachine, Plan } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, type RunningLoad, startLoad } from '../../demo/load.ts';
@@ -26,6 +26,8 @@ export interface DrainLab {
   /** Asks for a verb and waits for its end, however it ends. */
   readonly run: (machine: SandboxMachine, verb: string, body?: object) => Promise<Operation>;
   readonly ask: (machine: SandboxMachine, verb: string, body?: object) => Promise<Operation>;
+  /** What the verb would find and do. */
+  readonly plan: (machine: SandboxMachine, verb: string, body: object) => Promise<Plan>;
   readonly remove: () => Promise<void>;
 }
 
@@ -61,12 +63,15 @@ export async function drainLab(platform: Platform, prefix: string, groups: reado
     const asked = ['auth', 'can-i', 'get', 'workloadgroups.networking.istio.io', '--namespace', namespace.name];
     return (await command('kubectl', ...asked, '--as', account)).includes('yes');
   });
-  const ask = async (machine: SandboxMachine, verb: string, body: object = {}): Promise<Operation> => {
+  const post = async <T>(status: number, machine: SandboxMachine, verb: string, body: object): Promise<T> => {
     const path = `/v1/machines/${namespace.name}/${machine.name}/${verb}`;
-    const { status, body: operation } = await platform.api.call<Operation>('POST', path, body);
-    if (status !== 202) throw new Error(`POST ${path} answered ${status}: ${JSON.stringify(operation)}`);
-    return operation;
+    const answer = await platform.api.call<T>('POST', path, body);
+    if (answer.status !== status)
+      throw new Error(`POST ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+    return answer.body;
   };
+  const ask = async (machine: SandboxMachine, verb: string, body: object = {}): Promise<Operation> =>
+    await post(202, machine, verb, body);
   return {
     namespace,
     machine: async (name) => await platform.machine(name, namespace.name, 'direct', ['http', 'grpc', 'tcp']),
@@ -77,6 +82,7 @@ export async function drainLab(platform: Platform, prefix: string, groups: reado
       if (phase !== 'Succeeded') throw new Error(`${machine.name} was not onboarded: ${message ?? phase}`);
     },
     ask,
+    plan: async (machine, verb, body) => await post(200, machine, `${verb}?validateOnly=true`, body),
     run: async (machine, verb, body) => await endOf(platform.api, (await ask(machine, verb, body)).id),
     remove: async () => {
       await command('kubectl', 'delete', 'hostpolicy', namespace.name, '--ignore-not-found');
