@@ -64,6 +64,7 @@ describe('a migration', () => {
       type: expect.stringMatching(/idempotency-key-reused$/) as unknown,
     });
     seen.push(await podShare());
+    expect(await lab.retries()).toBe(0);
     await lab.control(id, 'rollback', 'a test');
     const operation = await endOf(platform.api, id);
     const reports = await load.stop();
@@ -183,6 +184,7 @@ describe('a migration', () => {
     await platform.api.waitsFor(id, /approve of 100%/);
     await shell(approve);
     await platform.api.waitsFor(id, /finalize/);
+    expect(await lab.retries()).toBe(0);
     await shell(finalize);
     const operation = await endOf(platform.api, id, 600_000);
     const reports = await load.stop();

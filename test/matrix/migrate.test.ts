@@ -172,6 +172,7 @@ test('0 of 30,000 requests fail from start to finalize, with the worker killed a
   const { id } = await lab.start(lab.request('away', { steps: slowly }));
   await platform.api.waitsFor(id, /finalize/);
   await eventually('30,000 requests were sent', async () => (await load.sent()) >= 30_000, 300_000, 1_000);
+  expect(await lab.retries()).toBe(0);
   await lab.control(id, 'finalize', 'a test');
   const killed: string[] = [];
   await eventually(

@@ -8,6 +8,7 @@ import { applyObjects, deployTarget, type Variant } from '../../demo/target.ts';
 import { migrationsBinding } from './deployed.ts';
 import { type DrainLab, drainLab } from './drain-lab.ts';
 import type { Platform } from './platform.ts';
+import { retriesOfMachine, retriesOfPod } from './retries.ts';
 import { command } from './sandbox.ts';
 
 /** Callers of every kind at once: a pod and a machine of another group in the mesh, and one outside of it. */
@@ -38,6 +39,11 @@ export interface MigrationLab extends DrainLab {
   readonly outside: SandboxMachine;
   /** The ingress gateway leads to `orders`, by route `orders` of VirtualService `edge`. */
   readonly load: () => Promise<Load>;
+  /**
+   * How often the proxies of the callers tried again, which would hide a loss. To be asked while the run stands: with a subset goes what
+   * was counted of it.
+   */
+  readonly retries: () => Promise<number>;
   /** Of `orders` to the Deployment of that name, in short steps. */
   readonly request: (name: string, more?: Partial<CreateMigration>) => CreateMigration;
   /** The Deployment anew, without pods, as this says. */
@@ -72,6 +78,15 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
     outside,
     deploy: (variant) => deployTarget(namespace, 'orders', variant),
     load: async () => await loadOf(platform, namespace, caller, outside),
+    retries: async () => {
+      const host = hostOf(namespace);
+      const retries = await Promise.all([
+        retriesOfPod('shop', 'frontend', host),
+        retriesOfMachine(caller, host),
+        retriesOfPod('istio-system', 'istio-ingressgateway', host),
+      ]);
+      return retries.reduce((sum, count) => sum + count, 0);
+    },
     answeredBy: async (requests) => {
       const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
       const load = await startLoad(pod, [`http://${hostOf(namespace)}/`], 100);
