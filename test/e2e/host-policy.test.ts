@@ -1,6 +1,8 @@
 /** Whose host it is: foreign hosts, logins and a host under two names, through the API and through a workflow started by hand. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import { ulid } from 'ulid';
+
 import { fingerprintOf } from '../../activities/adapters/host-key.ts';
 import type { OnboardMachine, Plan } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
@@ -55,10 +57,69 @@ const planned = async (request: OnboardMachine): Promise<Plan> =>
 
 const hostAllowed = ({ conditions }: Pick<Plan, 'conditions'>) => conditions.find(({ type }) => type === 'HostAllowed');
 
+/** What Meshlift has of the machine: in the cluster, on it, its proxy's start, and how it is captured. */
+async function standing(namespace: string): Promise<string> {
+  const kinds = 'workloadgroups,workloadentries,sidecars,peerauthentications';
+  const each = '{range .items[*]}{.kind} {.metadata.name} {.metadata.generation} {.metadata.labels}{"\\n"}{end}';
+  const ofMachine = ['get', kinds, '-l', `meshlift.dev/machine=${machine.name}`, '-o', `jsonpath=${each}`];
+  const objects = await command('kubectl', '-n', namespace, ...ofMachine);
+  expect(objects).toContain('WorkloadEntry');
+  const files = await onMachine(
+    machine,
+    `find /var/lib/meshlift /var/lib/istio /etc/istio -type f ! -name lock -exec sha256sum {} + | sort
+    systemctl show istio --property=InvocationID,ActiveState
+    iptables-save -t nat | grep '^-A'`,
+  );
+  return objects + files;
+}
+
 /** Every login that the machine's sshd has ever seen, this question's own left out. */
 async function connections(): Promise<number> {
   const seen = await onMachine(machine, 'journalctl --sync; journalctl -q --no-pager _COMM=sshd | grep -c Accepted');
   return Number(seen) - 1;
+}
+
+const workflow = (verb: 'start' | 'execute', type: string, id: string, input: object): string[] => [
+  ...['workflow', verb, '--type', type, '--task-queue', 'meshlift', '--workflow-id', id],
+  ...['--input', JSON.stringify(input)],
+];
+
+/**
+ * Every workflow that takes a host, as somebody starts it who reaches Temporal: it claims that the machine is a member. `floors` and
+ * `migrateWorkload` take none, they know machines by namespace and name.
+ */
+async function byHand(body: OnboardMachine): Promise<Operation[]> {
+  const member = { isEnforced: false, isDrained: false };
+  const terms = { allowDisruption: true, allowUnproven: true, deadlineSeconds: 5 };
+  const inputs = [
+    ['onboardMachine', 'onboard', { isMember: true }],
+    ['offboardMachine', 'offboard', { isMember: true, isPresent: true }],
+    ['drainMachine', 'drain', { request: { verb: 'drain', body: terms }, member }],
+    ['drainMachine', 'undrain', { request: { verb: 'undrain', body: {} }, member: { ...member, isDrained: true } }],
+    ['restartMachine', 'restart-proxy', { request: terms, member }],
+    ['enforceMachine', 'enforce', { request: { mode: 'enforce', allowPlaintextCallers: true }, member }],
+  ] as const;
+  return await Promise.all(
+    inputs.map(async ([type, verb, more]) => {
+      const id = `${verb}-${body.namespace}-${body.name}-${ulid()}`;
+      await platform.temporal(...workflow('start', type, id, { body, ...more }));
+      return await platform.api.finished(id);
+    }),
+  );
+}
+
+/** The machine's entity, asked by its own update past the API. */
+async function asEntity(body: OnboardMachine): Promise<Operation> {
+  const entity = `machine/${body.namespace}/${body.name}`;
+  const operationId = `onboard-${body.namespace}-${body.name}-${ulid()}`;
+  await platform.temporal(
+    ...workflow('start', 'machine', entity, { namespace: body.namespace, name: body.name }),
+    ...['--id-conflict-policy', 'UseExisting'],
+  );
+  const request = JSON.stringify({ operationId, bodyDigest: 'by-hand', body });
+  const update = ['workflow', 'update', 'execute', '--workflow-id', entity, '--name', 'onboard', '--input', request];
+  await platform.temporal(...update);
+  return await platform.api.finished(operationId);
 }
 
 describe('a namespace without a policy for the host', () => {
@@ -87,32 +148,34 @@ describe('a namespace without a policy for the host', () => {
     expect((await connections()) - before).toBe(1);
   }, 180_000);
 
-  test('gains nothing by a workflow that is started by hand', async () => {
-    const before = await connections();
-    const start = async (type: string, id: string, input: object): Promise<Operation> => {
-      const text = JSON.stringify(input);
-      await platform.temporal(
-        ...['workflow', 'start', '--type', type, '--task-queue', 'meshlift', '--workflow-id', id, '--input', text],
-      );
-      return await platform.api.finished(id);
-    };
-    const target = `${stranger.name}-${machine.name}`;
-    const [onboarded, offboarded] = await Promise.all([
-      start('onboardMachine', `onboard-${target}-01JZ0000000000000000000001`, {
-        body: claim(stranger.name),
-        isMember: true,
-      }),
-      start('offboardMachine', `offboard-${target}-01JZ0000000000000000000002`, {
-        body: claim(stranger.name),
-        isPresent: true,
-      }),
-    ]);
-    for (const operation of [onboarded, offboarded]) {
-      expect(operation.phase).toBe('Failed');
-      expect(blockingOf(operation).map(({ reason }) => reason)).toContain('HostNotAllowed');
-    }
-    expect((await connections()) - before).toBe(1);
-  }, 120_000);
+  test.each([
+    ['a foreign host', () => claim(stranger.name), /does not allow the address/],
+    [
+      'a foreign login',
+      () => claim(owner.name, { credentialsName: 'other-ssh' }),
+      /does not allow the credential other-ssh/,
+    ],
+  ])(
+    'gains nothing by a workflow that is started by hand with %s',
+    async (_what, body, refusal) => {
+      const before = await connections();
+      const [operations, asked, plan] = await Promise.all([
+        byHand(body()),
+        asEntity(body()),
+        platform.temporal(...workflow('execute', 'planMachine', `plan-${ulid()}`, { body: body(), isMember: true })),
+      ]);
+      for (const operation of [...operations, asked]) {
+        expect(operation.phase).toBe('Failed');
+        expect(blockingOf(operation)).toContainEqual(
+          expect.objectContaining({ reason: 'HostNotAllowed', message: expect.stringMatching(refusal) }),
+        );
+      }
+      const { result } = JSON.parse(plan) as { readonly result: Plan };
+      expect(hostAllowed(result)).toMatchObject({ status: 'False', message: expect.stringMatching(refusal) });
+      expect((await connections()) - before).toBe(1);
+    },
+    120_000,
+  );
 
   test('and the namespace that has one is let in', async () => {
     expect(hostAllowed(await planned(claim(owner.name)))).toMatchObject({ status: 'True' });
@@ -144,6 +207,19 @@ test('one host under two names at once: one machine joins, the other loses and l
 
   const state = await onMachine(machine, 'systemctl is-active istio; test -s /var/lib/meshlift/journal && echo kept');
   expect(state.trim().split('\n')).toEqual(['active', 'kept']);
+
+  // Nor by hand, as a machine of the other namespace or as another one of the same.
+  const asItStands = await standing(namespace);
+  const others = [claim(lost), { ...claim(namespace), name: 'another-name' }];
+  for (const operation of (await Promise.all(others.map(byHand))).flat()) {
+    expect({ ...operation.target, verb: operation.verb, phase: operation.phase }).toMatchObject({
+      phase: expect.stringMatching(/^(Failed|RolledBack)$/),
+    });
+    expect(operation.message).toMatch(/another machine's already|is machine \S+ already|of another namespace/);
+  }
+  expect(await standing(namespace)).toBe(asItStands);
+  expect(await objectsOf(lost, machine.name)).toEqual([]);
+  expect(await objectsOf(namespace, 'another-name')).toEqual([]);
   const offboarded = await platform.api.finished((await platform.api.offboard(namespace, machine.name)).id);
   expect(offboarded.phase).toBe('Succeeded');
 }, 400_000);
