@@ -1,4 +1,7 @@
-/** `meshlift check` as an operator runs it on a laptop: with a kubeconfig and an SSH key, and no Temporal anywhere. */
+/**
+ * `meshlift check` as an operator runs it on a laptop: with a kubeconfig and an SSH key, and no Temporal anywhere. The kubeconfig is of
+ * an account that may read everything and write nothing, so that the API server would refuse a write.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,13 +13,18 @@ import type { Condition } from '../../api/schemas/common.ts';
 import type { Plan } from '../../api/schemas/machine.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { sandbox, type SandboxEnv, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { applyObjects } from '../../demo/target.ts';
 import { difference, snapshot } from '../support/as-found.ts';
+import { kubeconfigOf } from '../support/deployed.ts';
 import { command, freshMachine, onMachine } from '../support/sandbox.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const scratch = mkdtempSync(join(tmpdir(), 'meshlift-check-test-'));
 const knownHosts = join(scratch, 'known_hosts');
+/** Of this run alone, as other runs may go on. */
+const reader = `check-reader-${Date.now().toString(36)}`;
 let env: SandboxEnv;
+let kubeconfig: string;
 let good: SandboxMachine;
 let faulty: SandboxMachine;
 let inner: SandboxMachine;
@@ -32,14 +40,34 @@ beforeAll(async () => {
   await command('kubectl', ...apply, join(root, 'deploy', 'crds', 'hostpolicy.yaml'));
   await command('kubectl', 'wait', '--for=condition=Established', 'crd/hostpolicies.meshlift.dev', '--timeout=30s');
   await command('kubectl', ...apply, join(root, 'test', 'support', 'host-policy.yaml'));
+  await applyObjects(readOnly);
+  kubeconfig = await kubeconfigOf(env, reader, scratch, 'shop');
   const jump = inner.jump ? `${inner.jump.address} ${inner.jump.hostKey}\n` : '';
   writeFileSync(knownHosts, `${readFileSync(env.knownHosts, 'utf8')}\n${jump}`);
 }, 180_000);
 
 afterAll(async () => {
   await Promise.all([good, faulty, inner].map(async ({ name }) => await sandbox('machine', 'remove', name)));
+  await command('kubectl', '-n', 'shop', 'delete', 'serviceaccount', reader);
+  await command('kubectl', 'delete', 'clusterrole,clusterrolebinding', reader);
   rmSync(scratch, { recursive: true, force: true });
 }, 60_000);
+
+const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: reader } };
+const readOnly = [
+  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: reader, namespace: 'shop' } },
+  {
+    ...rbac,
+    kind: 'ClusterRole',
+    rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list', 'watch'] }],
+  },
+  {
+    ...rbac,
+    kind: 'ClusterRoleBinding',
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: reader },
+    subjects: [{ kind: 'ServiceAccount', name: reader, namespace: 'shop' }],
+  },
+];
 
 interface Answer {
   readonly status: number | null;
@@ -54,7 +82,7 @@ async function check(...args: string[]): Promise<Answer> {
     env: {
       PATH: process.env['PATH'],
       HOME: scratch,
-      KUBECONFIG: env.kubeconfig,
+      KUBECONFIG: kubeconfig,
       MESHLIFT_PACKAGES: env.packages,
       TEMPORAL_ADDRESS: '127.0.0.1:1',
     },
@@ -82,6 +110,18 @@ async function objectsOf(...machines: readonly SandboxMachine[]): Promise<string
 
 const found = (plan: Plan, ...types: readonly string[]): Condition[] =>
   plan.conditions.filter(({ type }) => types.includes(type));
+
+test('the account that it runs as may write nothing', async () => {
+  const may = async (...what: string[]): Promise<string> =>
+    await command('kubectl', '--kubeconfig', kubeconfig, 'auth', 'can-i', '-n', 'shop', ...what).catch(
+      // kubectl ends with 1 where the answer is no.
+      (error: unknown) => (error as { readonly stdout: string }).stdout,
+    );
+  expect(await command('kubectl', '--kubeconfig', kubeconfig, 'auth', 'whoami')).toContain(reader);
+  expect(await may('list', 'workloadgroups')).toMatch(/^yes/);
+  for (const verb of ['create', 'update', 'patch', 'delete']) expect(await may(verb, '*.*')).toMatch(/^no/);
+  expect(await may('create', 'serviceaccounts/token')).toMatch(/^no/);
+}, 30_000);
 
 test('a machine that can join: a report, the files and objects to be written, and nothing touched', async () => {
   const asFound = await snapshot(good);
@@ -156,6 +196,18 @@ test('a key that is not known, and a host that nobody answers at, are findings w
   expect(nobody.status).toBe(1);
   expect(nobody.text).toMatch(/^STOP +Reachable +ops@127\.0\.0\.1:1 cannot be reached/m);
 }, 60_000);
+
+test('a host that swallows everything is named in less than two minutes', async () => {
+  const silentPort = 2222;
+  // Neither an answer nor a refusal comes from there.
+  await onMachine(good, `iptables -I INPUT -p tcp --dport ${silentPort} -j DROP`);
+  const host = `ops@${good.address}:${silentPort}`;
+  const asked = Date.now();
+  const { status, text } = await check(...['--host', host, '--namespace', 'shop', '--group', 'orders', ...login()]);
+  expect(Date.now() - asked).toBeLessThan(120_000);
+  expect(status).toBe(1);
+  expect(text).toMatch(new RegExp(`^STOP +Reachable +${host} cannot be reached`, 'm'));
+}, 150_000);
 
 test('a wrong call names every fault and exits with 2', async () => {
   const [nothing, wrong] = await Promise.all([

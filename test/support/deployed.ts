@@ -44,9 +44,14 @@ const binding = (namespace: string, role: string) => ({
 });
 
 /** The sandbox's kubeconfig with the account's own token in place of the admin's credentials. */
-async function kubeconfigOf(env: SandboxEnv, account: string, directory: string): Promise<string> {
+export async function kubeconfigOf(
+  env: SandboxEnv,
+  account: string,
+  directory: string,
+  namespace = 'meshlift-system',
+): Promise<string> {
   const path = join(directory, `kubeconfig-${account}`);
-  const token = await command('kubectl', '-n', 'meshlift-system', 'create', 'token', account, '--duration', '3h');
+  const token = await command('kubectl', '-n', namespace, 'create', 'token', account, '--duration', '3h');
   writeFileSync(path, readFileSync(env.kubeconfig), { mode: 0o600 });
   const config = ['config', '--kubeconfig', path];
   await command('kubectl', ...config, 'set-credentials', account, `--token=${token.trim()}`);
