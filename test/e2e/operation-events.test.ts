@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import type { Problem } from '../../api/schemas/common.ts';
-import type { Machine, Plan } from '../../api/schemas/machine.ts';
+import type { Intent, Machine, Plan } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
+import { eventually } from '../../demo/eventually.ts';
 import { onboardRequest, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 
@@ -102,6 +103,24 @@ test('a change is made for a version, and only for that', async () => {
   const elsewhere = await platform.api.call('PATCH', '/v1/machines/shop/nobody', { floor: 2 });
   expect(elsewhere.status).toBe(404);
 }, 30_000);
+
+test('a machine that was to be in the mesh until a date says so once it has passed, and no more once that has moved', async () => {
+  const overdue = async () =>
+    (await platform.api.machine('shop', machine.name)).conditions.find(({ type }) => type === 'TemporaryOverdue');
+  const until = new Date(Date.now() + 3_000).toISOString();
+  const patch = async (intent: Intent): Promise<number> =>
+    (await platform.api.call<Machine>('PATCH', path, { intent })).status;
+  expect(await patch({ kind: 'temporary', until })).toBe(200);
+  expect(await overdue()).toBeUndefined();
+  // Nobody asks anything of the machine meanwhile but what it is.
+  await eventually('the date has passed', async () => (await overdue()) !== undefined, 20_000);
+  const found = await overdue();
+  expect(found).toMatchObject({ status: 'True', category: 'Advisory', reason: 'DatePassed' });
+  expect(found?.message).toContain(until);
+  expect(Date.parse(found?.lastTransitionTime ?? '')).toBeGreaterThanOrEqual(Date.parse(until));
+  expect(await patch({ kind: 'longTerm' })).toBe(200);
+  expect(await overdue()).toBeUndefined();
+}, 60_000);
 
 test('each verb shows what it would do, and touches nothing', async () => {
   const before = await platform.api.machine('shop', machine.name);
