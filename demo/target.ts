@@ -12,6 +12,8 @@ const execute = promisify(execFile);
 /** What is wrong with it. */
 export interface Variant {
   readonly image?: string;
+  /** Default: Never, the sandbox has no registry. */
+  readonly pullPolicy?: 'IfNotPresent';
   /** More arguments of the application. */
   readonly faults?: readonly string[];
   readonly readinessPort?: number;
@@ -32,13 +34,13 @@ export async function deployTarget(namespace: string, name: string, variant: Var
 
 /** Service account and label `app` have its name; it asks for no pods. */
 export async function targetOf(namespace: string, name: string, variant: Variant = {}): Promise<TargetManifest> {
-  const { image, faults = [], readinessPort = 8080, cpus } = variant;
+  const { image, pullPolicy = 'Never', faults = [], readinessPort = 8080, cpus } = variant;
   const path = '-o=jsonpath={.spec.template.spec.containers[0].image}';
   const labels = { app: name, version: 'v2' };
   const container = {
     name: 'app',
     image: image ?? (await kubectl('-n', 'shop', 'get', 'deployment', 'frontend', path)),
-    imagePullPolicy: 'Never',
+    imagePullPolicy: pullPolicy,
     args: ['serve', '--listen', ':8080', '--grpc', ':9090', '--tcp', ':7070', ...faults],
     ports: [
       { name: 'http', containerPort: 8080 },

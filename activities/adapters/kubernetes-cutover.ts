@@ -30,7 +30,9 @@ import { managedByLabel, manager } from '../render/names.ts';
 import { isBoundToMesh, isForByWildcard, namesService } from '../render/route-hosts.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { type DeploymentLike, handOver, makeManifest, tryOut, unmakeManifest } from './kubernetes-manifests.ts';
+import { readNodes } from './kubernetes-nodes.ts';
 import { readPolicies } from './kubernetes-policies.ts';
+import { needsOf, quotaRoom } from './pod-resources.ts';
 import { listEntries, type RawEntry } from './workload-entries.ts';
 
 const networking = 'networking.istio.io/v1';
@@ -87,10 +89,7 @@ export class KubernetesCutover implements CutoverPort {
         Promise.all((query.manifests ?? []).map((manifest) => tryOut(this.#client, manifest))),
       ]);
       const target = foundDeployment ?? tried.find(({ deployment: one }) => one !== undefined)?.deployment;
-      const room = quotas.items.flatMap(({ status }) => {
-        const [hard, used] = [status?.hard?.['pods'], status?.used?.['pods']];
-        return hard === undefined ? [] : [Number(hard) - Number(used ?? 0)];
-      });
+      const template = target?.spec?.template.spec;
       const spec = services.items.find(({ metadata }) => metadata?.name === service)?.spec;
       return {
         host: `${service}.${namespace}.svc.cluster.local`,
@@ -131,7 +130,8 @@ export class KubernetesCutover implements CutoverPort {
         gatewayRoutes: await this.#gatewayRoutes(query),
         policies,
         objects,
-        ...(room.length === 0 ? {} : { quotaPods: Math.min(...room) }),
+        quotas: quotas.items.flatMap(quotaRoom),
+        ...(template === undefined ? {} : await readNodes(this.#client, template)),
       };
     });
   }
@@ -332,6 +332,7 @@ function deploymentOf({ metadata, spec, status }: DeploymentLike, isInjected: bo
     isInjected,
     serviceAccount: template?.spec?.serviceAccountName ?? 'default',
     containers: (template?.spec?.containers ?? []).map(containerOf),
+    ...(template?.spec === undefined ? {} : { needs: needsOf(template.spec) }),
   };
 }
 

@@ -37,6 +37,42 @@ export interface FoundDeployment {
     readonly ports: readonly { readonly name?: string; readonly port: number }[];
     readonly hasReadinessProbe: boolean;
   }[];
+  /** Of one pod, by its template. */
+  readonly needs?: PodNeeds;
+}
+
+/** What a container asks for, as a ResourceQuota names it. CPU is in millicores, memory in bytes. */
+export type PodAmount = 'requests.cpu' | 'requests.memory' | 'limits.cpu' | 'limits.memory';
+
+export interface PodNeeds {
+  readonly amounts: Readonly<Record<PodAmount, number>>;
+  /** Those that some container does not say. */
+  readonly unstated: readonly PodAmount[];
+}
+
+/** What a ResourceQuota leaves of a resource. */
+export interface FoundQuota {
+  readonly name: string;
+  readonly resource: PodAmount | 'pods';
+  readonly free: number;
+}
+
+/** Of the nodes that may run pods of the Deployment: ready, not cordoned, by its nodeSelector and tolerations. */
+export interface FoundNodes {
+  readonly count: number;
+  /** How many pods they have room for beside those that are there, by requests of CPU and memory; 1000 where there are more. */
+  readonly podsThatFit: number;
+  /** Of each container, init containers too. */
+  readonly images: readonly FoundImage[];
+}
+
+export interface FoundImage {
+  readonly image: string;
+  readonly pullPolicy: string;
+  /** How many nodes list it. */
+  readonly onNodes: number;
+  /** How many do not, and list as many images as a kubelet reports at the most. */
+  readonly maybeOnNodes: number;
 }
 
 /** Where an HTTP route sends a share of its requests, as the VirtualService says it. */
@@ -107,8 +143,11 @@ export interface CutoverFacts {
   readonly policies: readonly KubernetesObject[];
   /** Objects of this migration as they stand. */
   readonly objects: readonly KubernetesObject[];
-  /** Room that ResourceQuotas leave for pods; absent where none is set. */
-  readonly quotaPods?: number;
+  /** Of ResourceQuotas that pods of the Deployment count for. */
+  readonly quotas?: readonly FoundQuota[];
+  /** Absent without a Deployment, and where they may not be read. */
+  readonly nodes?: FoundNodes;
+  readonly nodesUnread?: boolean;
 }
 
 export interface OwnedObject {

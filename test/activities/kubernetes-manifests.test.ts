@@ -71,6 +71,9 @@ test('are tried out without a trace, and read as the API server would keep them'
   ]);
   expect(facts.manifests?.flatMap(({ fault }) => fault ?? [])).toEqual([]);
   expect(facts.deployment).toMatchObject({ replicas: 0, labels, serviceAccount: 'default' });
+  const image = { image: 'orders:2', pullPolicy: 'IfNotPresent', onNodes: 0 };
+  expect(facts.nodes).toMatchObject({ count: 1, images: [image] });
+  expect(facts.nodes?.podsThatFit).toBeGreaterThan(0);
   const { items } = await kubectl<{ items: unknown[] }>('-n', namespace.name, 'get', 'deployments');
   expect(items).toEqual([]);
 });

@@ -262,7 +262,12 @@ describe('a migration is refused where', () => {
       'RoutesFree',
       'OtherMigration',
     ],
-    ['the quota has no room', withFacts({ quotaPods: 1 }), 'RoomForPods', 'QuotaTooSmall'],
+    [
+      'the quota has no room',
+      withFacts({ quotas: [{ name: 'pods', resource: 'pods', free: 1 }] }),
+      'RoomForPods',
+      'QuotaTooSmall',
+    ],
     ['weights fall', asked({ steps: [{ weight: 50 }, { weight: 20 }] }), 'StepsRise', 'StepsFall'],
     ['a weight that is no step is to be approved', asked({ approvals: [30] }), 'StepsRise', 'ApprovalWithoutStep'],
   ])('%s', (_, input, type, reason) => {

@@ -42,7 +42,14 @@ const soon = { deployment: 'orders', readyWithin: '20s' };
 export const migrationRows: Readonly<Record<string, Row>> = {
   'an image that is missing': {
     ...{ deployment: { image: 'example.invalid/orders:none' }, request: { target: soon } },
-    ...{ phase: 'RolledBack', message: /0 of 2 pods .*ErrImageNeverPull/ },
+    ...{
+      phase: 'Failed',
+      message: /^Nothing was touched: example\.invalid\/orders:none \(on 0 of 1 nodes\) may not be pulled/,
+    },
+  },
+  'an image that no registry has': {
+    deployment: { image: '127.0.0.1:1/orders:none', pullPolicy: 'IfNotPresent' },
+    ...{ request: { target: soon }, phase: 'RolledBack', message: /0 of 2 pods .*(ErrImagePull|ImagePullBackOff)/ },
   },
   'pods that never get ready': {
     ...{ deployment: { readinessPort: 9 }, request: { target: soon } },

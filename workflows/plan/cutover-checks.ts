@@ -10,6 +10,7 @@ import { faultOf, queriesOf } from './metric-queries.ts';
 import { deploymentOf } from './migration-target.ts';
 import type { FactFailure } from './plan-input.ts';
 import { obeys } from './policy-checks.ts';
+import { roomChecks } from './room-checks.ts';
 import { routeChecks } from './route-checks.ts';
 import { targetChecks } from './target-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
@@ -282,6 +283,7 @@ const policy: readonly CutoverCheck[] = [
   groupExists,
   machinesAreMembers,
   ...targetChecks,
+  ...roomChecks,
   serviceSelectsBoth,
   othersSelectPods,
   endpointsDistinguishable,

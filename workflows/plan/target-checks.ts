@@ -134,21 +134,6 @@ const sameAccount: CutoverCheck = ({ request: { target, workloadGroup }, facts: 
   );
 };
 
-const roomForPods: CutoverCheck = (input) => {
-  const { quotaPods } = input.facts;
-  if (quotaPods === undefined) return undefined;
-  const type = 'RoomForPods';
-  const wanted = replicasOf(input);
-  if (quotaPods < wanted) {
-    return fails(
-      type,
-      'QuotaTooSmall',
-      `The ResourceQuota of namespace ${input.request.namespace} leaves room for ${quotaPods} pods, and ${wanted} are to start; raise it`,
-    );
-  }
-  return holds(type, `The ResourceQuota leaves room for ${quotaPods} pods`);
-};
-
 export const targetChecks: readonly CutoverCheck[] = [
   manifestsTaken,
   deploymentExists,
@@ -156,7 +141,6 @@ export const targetChecks: readonly CutoverCheck[] = [
   portsServed,
   readinessProbed,
   sameAccount,
-  roomForPods,
 ];
 
 /** As many pods as there are machines, unless the request or its manifest says otherwise. */
