@@ -24,7 +24,7 @@ export function createPorts(config: PortsConfig, readCredential?: ReadCredential
   const cluster = new KubernetesCluster(kubeConfig, { istioNamespace, meshliftNamespace });
   return {
     cluster,
-    cutover: new KubernetesCutover(kubeConfig),
+    cutover: new KubernetesCutover(kubeConfig, { istioNamespace }),
     host: sshHostPort(readCredential ?? ((credentialsName) => cluster.readSshCredential(credentialsName))),
     mesh: new IstioMesh(kubeConfig, { istioNamespace }),
     metrics: new PrometheusMetrics(prometheus),

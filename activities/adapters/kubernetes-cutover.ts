@@ -28,10 +28,12 @@ import type {
 import { destinationsOf, httpOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { isBoundToMesh, isForByWildcard, namesService } from '../render/route-hosts.ts';
+import { IstiodDebug } from './istiod-debug.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
+import { type FactsSource, readRootNamespace } from './kubernetes-facts.ts';
 import { type DeploymentLike, handOver, makeManifest, tryOut, unmakeManifest } from './kubernetes-manifests.ts';
 import { readNodes } from './kubernetes-nodes.ts';
-import { readPolicies } from './kubernetes-policies.ts';
+import { readSidePolicies } from './kubernetes-policies.ts';
 import { needsOf, quotaRoom } from './pod-resources.ts';
 import { listEntries, type RawEntry } from './workload-entries.ts';
 
@@ -65,15 +67,17 @@ interface RawRoute {
 
 export class KubernetesCutover implements CutoverPort {
   readonly #client: KubernetesClient;
+  readonly #source: FactsSource;
 
-  constructor(kubeConfig: KubeConfig) {
+  constructor(kubeConfig: KubeConfig, { istioNamespace }: { readonly istioNamespace: string }) {
     this.#client = kubernetesClient(kubeConfig);
+    this.#source = { client: this.#client, debug: new IstiodDebug(kubeConfig, istioNamespace), istioNamespace };
   }
 
   async readFacts(query: CutoverQuery): Promise<CutoverFacts> {
     const { namespace, service, deployment, workloadGroup } = query;
     return await asClusterFailure(`Facts for migration ${namespace}/${query.migration}`, async () => {
-      const [services, foundDeployment, group, entries, routes, quotas, policies] = await Promise.all([
+      const [services, foundDeployment, group, entries, routes, quotas, rootNamespace] = await Promise.all([
         this.#client.core.listNamespacedService({ namespace }),
         query.manifests === undefined
           ? found(this.#client.apps.readNamespacedDeployment({ namespace, name: deployment }))
@@ -82,10 +86,11 @@ export class KubernetesCutover implements CutoverPort {
         listEntries(this.#client, namespace, workloadGroup),
         this.#routesOf(namespace, service),
         this.#client.core.listNamespacedResourceQuota({ namespace }),
-        readPolicies(this.#client, namespace, namespace),
+        readRootNamespace(this.#source, namespace),
       ]);
-      const [objects, tried] = await Promise.all([
+      const [objects, policies, tried] = await Promise.all([
         this.#ownObjects(query),
+        readSidePolicies(this.#client, namespace, rootNamespace),
         Promise.all((query.manifests ?? []).map((manifest) => tryOut(this.#client, manifest))),
       ]);
       const target = foundDeployment ?? tried.find(({ deployment: one }) => one !== undefined)?.deployment;
@@ -128,7 +133,8 @@ export class KubernetesCutover implements CutoverPort {
         ...(query.manifests === undefined ? {} : { manifests: tried.map(({ found }) => found) }),
         routes,
         gatewayRoutes: await this.#gatewayRoutes(query),
-        policies,
+        ...policies,
+        rootNamespace,
         objects,
         quotas: quotas.items.flatMap(quotaRoom),
         ...(template === undefined ? {} : await readNodes(this.#client, template)),

@@ -50,6 +50,16 @@ export async function readClusterFacts(source: FactsSource, query: ClusterQuery)
   };
 }
 
+/** Whose policies hold for the whole mesh, as the revision that injects the pods of a namespace says it. */
+export async function readRootNamespace(source: FactsSource, namespace: string): Promise<string> {
+  const { client, debug, istioNamespace } = source;
+  const object = await found(client.core.readNamespace({ name: namespace }));
+  const query = revisionQuery({}, object?.metadata?.labels ?? {});
+  const revision = await readRevision(client, debug, istioNamespace, query);
+  const { meshConfig } = revision === undefined ? {} : await readControlPlane(source, revision.name);
+  return rootNamespaceOf(meshConfig) ?? istioNamespace;
+}
+
 type InNamespace = Pick<
   ClusterFacts,
   'workloadGroup' | 'serviceAccountExists' | 'rootCertificate' | 'rootCertificateExpiresAt' | 'services' | 'objects'
@@ -103,7 +113,7 @@ function serviceAccountName(query: ClusterQuery, group: FoundWorkloadGroup | und
 }
 
 function revisionQuery(
-  query: ClusterQuery,
+  query: Pick<ClusterQuery, 'revision'>,
   namespaceLabels: Readonly<Record<string, string>>,
 ): { readonly wanted?: string; readonly namespaceLabel?: string } {
   const namespaceLabel = namespaceLabels['istio.io/rev'];

@@ -139,8 +139,15 @@ export interface CutoverFacts {
   readonly routes: readonly FoundRoute[];
   /** Those that were asked for and are there. */
   readonly gatewayRoutes: readonly GatewayRoute[];
-  /** Sidecars, PeerAuthentications and AuthorizationPolicies of the namespace that Meshlift did not make. */
+  /**
+   * Sidecars, PeerAuthentications and AuthorizationPolicies of the namespace that Meshlift did not make, and the last two of the root
+   * namespace.
+   */
   readonly policies: readonly KubernetesObject[];
+  /** PeerAuthentications and AuthorizationPolicies of the namespace that Meshlift made for machines. */
+  readonly ownPolicies?: readonly KubernetesObject[];
+  /** Whose policies hold for the whole mesh. */
+  readonly rootNamespace?: string;
   /** Objects of this migration as they stand. */
   readonly objects: readonly KubernetesObject[];
   /** Of ResourceQuotas that pods of the Deployment count for. */

@@ -30,7 +30,7 @@ beforeAll(async () => {
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromFile(worker);
   cluster = new KubernetesCluster(kubeConfig, { istioNamespace: 'istio-system', meshliftNamespace: 'meshlift-system' });
-  cutover = new KubernetesCutover(kubeConfig);
+  cutover = new KubernetesCutover(kubeConfig, { istioNamespace: 'istio-system' });
   namespace = await testNamespace('manifests');
   const bindings = [machinesBinding, migrationsBinding, manifestsBinding];
   await applyObjects(bindings.map((binding) => binding(namespace.name)));

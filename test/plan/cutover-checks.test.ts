@@ -155,7 +155,7 @@ const policy = (kind: string, spec: object): KubernetesObject => ({
 const ofPods = { version: 'v2' };
 
 describe('policies of others', () => {
-  const same = 'Both sides obey the same policies';
+  const same = 'Both sides obey the same policies of others';
 
   test.each<[string, KubernetesObject, 'True' | 'False', string]>([
     ['for the whole namespace', policy('AuthorizationPolicy', {}), 'True', same],

@@ -1,7 +1,6 @@
 /** The preflight of a migration: every finding at once, and what distinguishes the endpoints of both sides. */
 import type { FoundWorkloadGroup } from '../../activities/ports/cluster-port.ts';
 import type { CutoverFacts, FoundEntry } from '../../activities/ports/cutover-port.ts';
-import { describeObject, refOf } from '../../activities/render/object-ref.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Machine } from '../../api/schemas/machine.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
@@ -9,9 +8,9 @@ import { drainingLabel } from './drain-value.ts';
 import { faultOf, queriesOf } from './metric-queries.ts';
 import { deploymentOf } from './migration-target.ts';
 import type { FactFailure } from './plan-input.ts';
-import { obeys } from './policy-checks.ts';
 import { roomChecks } from './room-checks.ts';
 import { routeChecks } from './route-checks.ts';
+import { sideChecks } from './side-policies.ts';
 import { targetChecks } from './target-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
 
@@ -204,24 +203,6 @@ const protocolsDeclared: CutoverCheck = ({ request: { service }, facts }) => {
   return holds(type, `Service ${service} says what every port speaks`);
 };
 
-/** What holds for one side alone changes for callers as traffic moves. */
-const samePolicies: CutoverCheck = ({ facts: { deployment, entries, policies } }) => {
-  if (deployment === undefined || entries.length === 0) return undefined;
-  const type = 'SamePolicies';
-  const sides = policies.map((policy) => ({
-    name: describeObject(refOf(policy)),
-    isOfPods: obeys(policy, deployment.labels),
-    machines: entries.filter(({ labels }) => obeys(policy, labels)).length,
-  }));
-  const uneven = sides.filter(({ isOfPods, machines }) => machines !== (isOfPods ? entries.length : 0));
-  if (uneven.length === 0) return holds(type, 'Both sides obey the same policies', 'Warning');
-  const told = uneven.map(
-    ({ name, isOfPods, machines }) =>
-      `${name} (${isOfPods ? 'pods' : 'no pod'}, ${machines} of ${entries.length} machines)`,
-  );
-  return fails(type, 'OtherPolicies', `These select one side and not the other: ${listed(told)}`, 'Warning');
-};
-
 /** Weights are for those who call the Service through a proxy. */
 const callersFollow: CutoverCheck = ({ request: { service }, callers }) => {
   if (callers === undefined) return undefined;
@@ -288,7 +269,7 @@ const policy: readonly CutoverCheck[] = [
   othersSelectPods,
   endpointsDistinguishable,
   protocolsDeclared,
-  samePolicies,
+  ...sideChecks,
   callersFollow,
   ...routeChecks,
   stepsRise,

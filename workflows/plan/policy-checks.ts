@@ -23,8 +23,7 @@ const noOverlappingPolicies: Check = ({ cluster, request }) => {
   if (!cluster?.namespaceExists) return undefined;
   const labels = labelsOf(cluster, request);
   const overlapping = (cluster.policies ?? []).filter((policy) => {
-    const selected = selectorOf(policy);
-    return policy.kind !== 'AuthorizationPolicy' && hasKeys(selected) && selects(selected, labels);
+    return policy.kind !== 'AuthorizationPolicy' && hasSelector(policy) && selects(selectorOf(policy), labels);
   });
   return overlapping.length === 0
     ? holds('NoOverlappingPolicies', `No Sidecar or PeerAuthentication of others selects ${request.name}`)
@@ -88,7 +87,8 @@ function selectorOf({ kind, spec }: KubernetesObject): Labels {
   return (kind === 'Sidecar' ? workloadSelector?.labels : selector?.matchLabels) ?? {};
 }
 
-const hasKeys = (labels: Labels): boolean => Object.keys(labels).length > 0;
+/** Whether it is for some workloads alone. */
+export const hasSelector = (policy: KubernetesObject): boolean => Object.keys(selectorOf(policy)).length > 0;
 
 const selects = (selector: Labels, labels: Labels): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);
