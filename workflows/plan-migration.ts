@@ -15,9 +15,9 @@ export async function planMigration({ request, waits: asked }: MigrationInput): 
     { key: searchAttributes.operation, value: 'plan' },
   ]);
   const waits = { ...migrationWaits, ...asked };
-  const { conditions, plan } = await readCutover(request, waits);
-  if (plan === undefined) return { conditions, objects: [], steps: [], rollback: [] };
+  const { conditions, plan, facts } = await readCutover(request, waits);
+  if (plan === undefined || facts === undefined) return { conditions, objects: [], steps: [], rollback: [] };
   const cluster = readCluster(`Write down the routes of migration ${namespace}/${name}`, waits.readableMs);
   const objects = await cluster.renderCutover({ target: plan.target });
-  return { conditions, ...describeMigration(plan, [...objects, ...plan.manifests]) };
+  return { conditions, ...describeMigration(plan, [...objects, ...plan.manifests], facts) };
 }

@@ -1,6 +1,7 @@
 /** Reads what a migration starts from, and judges it. Writes nothing. */
 import { isCancellation, TemporalFailure } from '@temporalio/workflow';
 
+import type { CutoverFacts } from '../activities/ports/cutover-port.ts';
 import type { Condition } from '../api/schemas/common.ts';
 import type { Machine } from '../api/schemas/machine.ts';
 import type { CreateMigration } from '../api/schemas/migration.ts';
@@ -30,6 +31,8 @@ export interface ReadCutover {
   readonly conditions: Condition[];
   /** Absent where the facts do not let one be made. */
   readonly plan?: CutoverPlan;
+  /** Where there is a plan. */
+  readonly facts?: CutoverFacts;
 }
 
 /** Who called each machine past the mesh. One that does not answer keeps nothing waiting. */
@@ -103,6 +106,7 @@ export async function readCutover(
   if (target === undefined || facts.deployment === undefined) return { conditions };
   return {
     conditions,
+    facts,
     plan: {
       request,
       target,

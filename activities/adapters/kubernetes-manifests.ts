@@ -1,4 +1,6 @@
 /** Objects that a migration brings along: tried out before anything is touched, and handed over to their owner at the end. */
+import { isDeepStrictEqual } from 'node:util';
+
 import {
   type KubernetesObject as ClientObject,
   PatchStrategy,
@@ -34,6 +36,7 @@ type Writable = ClientObject & {
     uid?: string;
     resourceVersion?: string;
     labels?: Record<string, string>;
+    annotations?: Record<string, string>;
   };
 };
 
@@ -50,6 +53,7 @@ export async function tryOut({ objects }: KubernetesClient, manifest: Kubernetes
       if (there !== undefined && !isOf(there, manifest.metadata.labels?.[migrationLabel])) return { found: facts };
       const dryRun = [undefined, 'All', manager, true, PatchStrategy.ServerSideApply] as const;
       const made = await objects.patch<Writable>(manifest, ...dryRun);
+      if (there !== undefined) facts = { ...facts, isSame: isDeepStrictEqual(contentOf(there), contentOf(made)) };
       const lost = fieldsLost(manifest, made);
       const message = `${describeObject(ref)}: its kind has no field ${lost.join(', ')}; correct it`;
       return {
@@ -92,6 +96,13 @@ async function readObject(
   { apiVersion, kind, namespace, name }: ObjectRef,
 ): Promise<Writable | undefined> {
   return await found(objects.read<Writable>({ apiVersion, kind, metadata: { namespace, name } }));
+}
+
+/** Without what the API server keeps by itself, of either. */
+function contentOf(object: Writable): unknown {
+  const { labels, annotations } = object.metadata;
+  const fields = Object.entries({ ...object, metadata: { labels, annotations } });
+  return JSON.parse(JSON.stringify(Object.fromEntries(fields.filter(([key]) => key !== 'status'))));
 }
 
 const isOf = ({ metadata }: Writable, migration: string | undefined): boolean =>

@@ -111,6 +111,8 @@ export interface FoundRoute {
 export interface FoundManifest {
   readonly ref: ObjectRef;
   readonly isThere: boolean;
+  /** It is there, and applying it would change nothing of it. */
+  readonly isSame?: boolean;
   /** The migration that made it. */
   readonly migration?: string;
   /** Why the API server does not take it (`ObjectRejected`, `ClusterForbidden`); absent where it does, or was not asked. */

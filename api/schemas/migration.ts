@@ -250,8 +250,16 @@ export const MigrationPlan = Type.Object(
       Type.Object(
         {
           ref: Type.String({ description: 'Kind, namespace and name' }),
-          change: Type.Union([Type.Literal('create'), Type.Literal('change'), Type.Literal('unchanged')]),
-          object: Type.Unknown(),
+          change: Type.Union([Type.Literal('create'), Type.Literal('change'), Type.Literal('unchanged')], {
+            description:
+              'What the run does to it until its guard holds: change and unchanged are of what a run before has left, or of a VirtualService of ownGatewayRoutes',
+          }),
+          routes: Type.Optional(
+            Type.Array(Type.String(), {
+              description: "Of somebody's VirtualService: the HTTP routes that the run leads, all that it writes of it",
+            }),
+          ),
+          object: Type.Unknown({ description: 'As the guard has it, with all of the traffic at the machines' }),
         },
         closed,
       ),

@@ -109,7 +109,8 @@ test('are made, known again, and removed by their own migration alone', async ()
   await expect(cutover.make(others)).rejects.toMatchObject({ type: 'ObjectExists' });
   await expect(cluster.apply([others])).rejects.toThrow(/to no other/);
   await cutover.unmake(refOf(object), 'other');
-  expect((await factsOf(mine)).manifests).toMatchObject([{ isThere: true, migration: 'move' }]);
+  expect((await factsOf(mine)).manifests).toMatchObject([{ isThere: true, migration: 'move', isSame: true }]);
+  expect((await factsOf(settings({ mode: 'slow' }, 'mine'))).manifests).toMatchObject([{ isSame: false }]);
   for (let time = 1; time <= 2; time++) await cutover.unmake(refOf(object), 'move');
   expect((await factsOf(mine)).manifests).toMatchObject([{ isThere: false }]);
 });

@@ -1,9 +1,16 @@
 /** A migration in words: what it owns, each step with its gate, and what a rollback restores. */
 import type { KubernetesObject } from '../../activities/ports/cluster-port.ts';
+import type { CutoverFacts, RouteDestination } from '../../activities/ports/cutover-port.ts';
+import { type CutoverTarget, renderGatewayRoute } from '../../activities/render/cutover-routes.ts';
+import { describeObject, refOf } from '../../activities/render/object-ref.ts';
 import type { CreateMigration, MigrationPlan } from '../../api/schemas/migration.ts';
 import type { CutoverPlan } from '../cutover.ts';
 import { cutoverSteps, shiftStep } from './cutover-steps.ts';
 import { deploymentOf, manifestsOf } from './migration-target.ts';
+import { saysSame } from './says-same.ts';
+
+type PlannedObject = MigrationPlan['objects'][number];
+type Found = Pick<CutoverFacts, 'objects' | 'manifests' | 'gatewayRoutes'>;
 
 /** What each step waits for before the next one begins. */
 const gates: Readonly<Record<string, string>> = {
@@ -32,9 +39,56 @@ function deploymentRestored({ namespace, target }: CreateMigration, replicasBefo
   ];
 }
 
+const isSame = (one: unknown, other: unknown): boolean => saysSame(one, other) && saysSame(other, one);
+
+/** What a run before has left is there, and stands as this one begins, or otherwise. */
+function changeOf(object: KubernetesObject, { objects, manifests = [] }: Found): PlannedObject['change'] {
+  const named = describeObject(refOf(object));
+  const left = objects.find((one) => describeObject(refOf(one)) === named);
+  if (left !== undefined) return isSame(left.spec, object.spec) ? 'unchanged' : 'change';
+  const manifest = manifests.find(({ ref }) => describeObject(ref) === named);
+  if (manifest?.isThere !== true) return 'create';
+  return manifest.isSame === true ? 'unchanged' : 'change';
+}
+
+/** Somebody's VirtualServices, of which the run leads some routes: these alone, as the guard writes them. */
+function ledObjects(target: CutoverTarget, { gatewayRoutes: found }: Found): readonly PlannedObject[] {
+  const refs = target.gatewayRoutes.map(({ namespace, virtualService }) => `${namespace}/${virtualService}`);
+  return [...new Set(refs)].map((ref) => {
+    const ofObject = ({ namespace, virtualService }: { readonly namespace: string; readonly virtualService: string }) =>
+      `${namespace}/${virtualService}` === ref;
+    const routes = target.gatewayRoutes.filter(ofObject).map((route) => renderGatewayRoute(route, target, 0));
+    const [namespace, name] = ref.split('/');
+    const stands = routes.every(({ route, destinations }) =>
+      found.some((one) => ofObject(one) && one.route === route && isSame(one.destinations, destinations)),
+    );
+    return {
+      ref: `VirtualService ${ref}`,
+      change: stands ? 'unchanged' : 'change',
+      routes: routes.map(({ route }) => route),
+      object: {
+        ...{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { namespace, name } },
+        spec: { http: routes.map(({ route, destinations }) => ({ name: route, route: destinations })) },
+      },
+    };
+  });
+}
+
+function describeDestination({ destination: { host, subset, port }, weight }: RouteDestination): string {
+  const place = `${host}${port === undefined ? '' : `:${port.number}`}${subset === undefined ? '' : ` (${subset})`}`;
+  return weight === undefined ? place : `${weight}% to ${place}`;
+}
+
+const routesRestored = ({ gatewayRoutes }: CutoverTarget): readonly string[] =>
+  gatewayRoutes.map(
+    ({ namespace, virtualService, route, destinations }) =>
+      `route ${route} of VirtualService ${namespace}/${virtualService} as it was: ${destinations.map(describeDestination).join(', ')}`,
+  );
+
 export function describeMigration(
-  { request, target, replicasBefore }: CutoverPlan,
+  { request, target, replicasBefore }: Pick<CutoverPlan, 'request' | 'target' | 'replicasBefore'>,
   objects: readonly KubernetesObject[],
+  found: Found,
 ): Omit<MigrationPlan, 'conditions'> {
   const shifts = Object.fromEntries(
     request.steps.map(({ weight, hold = '1m' }) => {
@@ -46,15 +100,19 @@ export function describeMigration(
     }),
   );
   return {
-    objects: objects.map((object) => ({
-      ref: `${object.kind} ${object.metadata.namespace}/${object.metadata.name}`,
-      change: 'create',
-      object,
-    })),
+    objects: [
+      ...objects.map((object) => ({
+        ref: describeObject(refOf(object)),
+        change: changeOf(object, found),
+        object,
+      })),
+      ...ledObjects(target, found),
+    ],
     steps: cutoverSteps(request).map((name) => ({ name, gate: shifts[name] ?? gates[name] ?? '' })),
     rollback: [
       `all traffic of ${target.host} to machines, in one write, acknowledged by every client`,
       ...deploymentRestored(request, replicasBefore),
+      ...routesRestored(target),
       'no VirtualService and no DestinationRule of the migration',
     ],
   };
