@@ -61,6 +61,7 @@ interface RawRoute {
     readonly name?: string;
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec?: unknown;
 }
@@ -303,7 +304,8 @@ const timeOf = ({ time }: { readonly time?: Date }): number => time?.getTime() ?
 function routeOf(apiVersion: string, kind: string, metadata: RawRoute['metadata']): FoundRoute {
   const ref: ObjectRef = { apiVersion, kind, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
   const migration = metadata?.labels?.[migrationLabel];
-  return { ref, ...(migration === undefined ? {} : { migration }) };
+  const gitOps = gitOpsOf(metadata ?? {});
+  return { ref, ...(migration === undefined ? {} : { migration }), ...(gitOps.length === 0 ? {} : { gitOps }) };
 }
 
 function entryOf({ metadata, spec, status }: RawEntry): FoundEntry {
@@ -323,7 +325,7 @@ const gitOpsMarks: readonly (readonly [RegExp, string])[] = [
   [/^meta\.helm\.sh\//, 'Helm'],
 ];
 
-function gitOpsOf({ labels, annotations }: Pick<RawObject['metadata'], 'labels' | 'annotations'>): readonly string[] {
+function gitOpsOf({ labels, annotations }: NonNullable<RawRoute['metadata']>): readonly string[] {
   const keys = [...Object.keys(labels ?? {}), ...Object.keys(annotations ?? {})];
   return gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool);
 }

@@ -105,6 +105,8 @@ export interface FoundRoute {
   readonly isWildcard?: true;
   /** The migration that made it; absent: others did. */
   readonly migration?: string;
+  /** Tools that own it. */
+  readonly gitOps?: readonly string[];
 }
 
 /** An object that a migration brings along. */

@@ -330,7 +330,8 @@ test.each([
   ['the root namespace', 'istio-system', { type: 'RulesHold', reason: 'RulesOutranked', category: 'Warning' }],
 ])('a DestinationRule with a wildcard in %s is told', (_, namespace, finding) => {
   const { ref } = route('DestinationRule');
-  expect(found(withFacts({ routes: [{ ref: { ...ref, namespace }, isWildcard: true }] }))).toEqual([finding]);
+  const routes = [{ ref: { ...ref, namespace }, isWildcard: true as const }];
+  expect(found(withFacts({ routes, rootNamespace: 'istio-system' }))).toEqual([finding]);
 });
 
 test.each([
@@ -340,6 +341,30 @@ test.each([
   ['drained', { labels: { 'istio.io/draining': '01HZ.a' } }, false],
 ])('a machine that is %s serves clients: %#', (_, more, serves) => {
   expect(servesClients({ name: 'orders-1', address: '192.0.2.1', labels: {}, ...more })).toBe(serves);
+});
+
+test.each<[string, string[][], string]>([
+  [
+    'with the tools that own them',
+    [['Argo CD'], []],
+    'VirtualService shop/orders (Argo CD), DestinationRule shop/orders; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration, where Argo CD would not put them back:',
+  ],
+  [
+    'without any, where nobody marks them',
+    [[], []],
+    'VirtualService shop/orders, DestinationRule shop/orders; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration:',
+  ],
+  ['each tool once', [['Flux', 'Helm'], ['Helm']], '(Flux, Helm), DestinationRule shop/orders (Helm); '],
+])('routes of others are named %s', (_, [first = [], second = []], told) => {
+  const routes = [
+    { ...route('VirtualService'), gitOps: first },
+    { ...route('DestinationRule'), gitOps: second },
+  ];
+  const conditions = cutoverConditions(withFacts({ routes }), now);
+  expect(conditions.find(({ type }) => type === 'RoutesFree')).toMatchObject({
+    ...{ reason: 'RoutedAlready', category: 'Critical' },
+    message: expect.stringContaining(told) as unknown,
+  });
 });
 
 test('everything that is wrong is told at once', () => {

@@ -1,23 +1,28 @@
 /** The part of a migration's preflight that looks at what routes the Service already. */
 import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { FoundRoute } from '../../activities/ports/cutover-port.ts';
-import type { CutoverCheck } from './cutover-checks.ts';
+import { describeObject } from '../../activities/render/object-ref.ts';
+import type { CutoverCheck, CutoverInput } from './cutover-checks.ts';
 import { fails, holds, listed } from './verdicts.ts';
-
-/** Istio's default [meshConfig.rootNamespace]. */
-const rootNamespace = 'istio-system';
 
 /**
  * A rule of the Service's own name in its namespace goes before one with a wildcard there, and before any of the root namespace; one of
  * a client's namespace goes before both, wildcard or not [pilot/pkg/model/push_context.go, destinationRule].
  */
-const isOutranked = ({ isWildcard, ref }: FoundRoute, namespace: string): boolean =>
-  isWildcard === true && (ref.namespace === namespace || ref.namespace === rootNamespace);
+function outrankedOf({
+  request: { namespace },
+  facts: { routes, rootNamespace },
+}: CutoverInput): readonly FoundRoute[] {
+  return routes.filter(
+    ({ isWildcard, ref }) => isWildcard === true && (ref.namespace === namespace || ref.namespace === rootNamespace),
+  );
+}
 
 /** What such a rule says of TLS, pools or outliers does not hold beside the migration's own. */
-const rulesHold: CutoverCheck = ({ request: { namespace, service }, facts: { routes } }) => {
+const rulesHold: CutoverCheck = (input) => {
   const type = 'RulesHold';
-  const outranked = routes.filter((route) => isOutranked(route, namespace));
+  const { service } = input.request;
+  const outranked = outrankedOf(input);
   if (outranked.length === 0) return undefined;
   const named = listed(outranked.map(({ ref }) => `${ref.namespace}/${ref.name}`));
   return fails(
@@ -28,13 +33,20 @@ const rulesHold: CutoverCheck = ({ request: { namespace, service }, facts: { rou
   );
 };
 
-const routesFree: CutoverCheck = ({ request: { namespace, service, name }, facts: { routes, gatewayRoutes } }) => {
+const routesFree: CutoverCheck = (input) => {
   const type = 'RoutesFree';
+  const { service, name } = input.request;
+  const { routes, gatewayRoutes } = input.facts;
   const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
     gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
-  const inTheWay = routes.filter((route) => !isOutranked(route, namespace));
-  const others = inTheWay.filter(({ migration, ref }) => migration !== name && !isOwned(ref));
-  const named = listed(others.map(({ ref }) => `${ref.kind} ${ref.namespace}/${ref.name}`));
+  const outranked = outrankedOf(input);
+  const others = routes.filter(
+    (route) => route.migration !== name && !isOwned(route.ref) && !outranked.includes(route),
+  );
+  const owners = others.flatMap(({ gitOps = [] }) => gitOps);
+  const named = listed(
+    others.map(({ ref, gitOps = [] }) => `${describeObject(ref)}${gitOps.length === 0 ? '' : ` (${listed(gitOps)})`}`),
+  );
   const rival = others.find(({ migration }) => migration !== undefined)?.migration;
   if (rival !== undefined)
     return fails(
@@ -46,7 +58,7 @@ const routesFree: CutoverCheck = ({ request: { namespace, service, name }, facts
     return fails(
       type,
       'RoutedAlready',
-      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration: Meshlift makes no second one`,
+      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration${owners.length === 0 ? '' : `, where ${listed([...new Set(owners)])} would not put them back`}: Meshlift makes no second one`,
     );
   return holds(type, `Nothing else routes Service ${service}`);
 };
