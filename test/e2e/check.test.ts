@@ -28,6 +28,10 @@ let kubeconfig: string;
 let good: SandboxMachine;
 let faulty: SandboxMachine;
 let inner: SandboxMachine;
+/** Neither an answer nor a refusal comes from there. */
+const silentPort = 2222;
+/** Begins with the file, as it waits for nothing but time. */
+let silence: Promise<Answer & { readonly seconds: number }>;
 
 beforeAll(async () => {
   [good, faulty, inner] = await Promise.all([
@@ -44,6 +48,9 @@ beforeAll(async () => {
   kubeconfig = await kubeconfigOf(env, reader, scratch, 'shop');
   const jump = inner.jump ? `${inner.jump.address} ${inner.jump.hostKey}\n` : '';
   writeFileSync(knownHosts, `${readFileSync(env.knownHosts, 'utf8')}\n${jump}`);
+  await onMachine(faulty, `iptables -I INPUT -p tcp --dport ${silentPort} -j DROP`);
+  silence = askSilent();
+  silence.catch(() => undefined);
 }, 180_000);
 
 afterAll(async () => {
@@ -100,6 +107,13 @@ const checkMachine = async (machine: SandboxMachine, ...more: string[]): Promise
     ...['--host', `ops@${machine.address}`, '--namespace', 'shop', '--group', machine.name],
     ...['--label', `app=${machine.name}`, '--port', 'http=8080', ...login(), ...more],
   );
+
+async function askSilent(): Promise<Answer & { readonly seconds: number }> {
+  const asked = Date.now();
+  const host = `ops@${faulty.address}:${silentPort}`;
+  const answer = await check(...['--host', host, '--namespace', 'shop', '--group', 'orders', ...login()]);
+  return { ...answer, seconds: (Date.now() - asked) / 1_000 };
+}
 
 /** Everything of the namespace that an onboarding writes, with the version of each; other tests' machines left out. */
 async function objectsOf(...machines: readonly SandboxMachine[]): Promise<string[]> {
@@ -198,15 +212,10 @@ test('a key that is not known, and a host that nobody answers at, are findings w
 }, 60_000);
 
 test('a host that swallows everything is named in less than two minutes', async () => {
-  const silentPort = 2222;
-  // Neither an answer nor a refusal comes from there.
-  await onMachine(good, `iptables -I INPUT -p tcp --dport ${silentPort} -j DROP`);
-  const host = `ops@${good.address}:${silentPort}`;
-  const asked = Date.now();
-  const { status, text } = await check(...['--host', host, '--namespace', 'shop', '--group', 'orders', ...login()]);
-  expect(Date.now() - asked).toBeLessThan(120_000);
+  const { status, text, seconds } = await silence;
+  expect(seconds).toBeLessThan(120);
   expect(status).toBe(1);
-  expect(text).toMatch(new RegExp(`^STOP +Reachable +${host} cannot be reached`, 'm'));
+  expect(text).toMatch(new RegExp(`^STOP +Reachable +ops@${faulty.address}:${silentPort} cannot be reached`, 'm'));
 }, 150_000);
 
 test('a wrong call names every fault and exits with 2', async () => {
