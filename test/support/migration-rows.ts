@@ -12,7 +12,7 @@ import type { Variant } from '../../demo/target.ts';
 import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
-import { command } from './sandbox.ts';
+import { command, onMachine } from './sandbox.ts';
 
 export interface MigrationContext {
   readonly platform: Platform;
@@ -193,13 +193,13 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       return weight === 0 && by !== 'the run' && why === 'rollback: second thoughts';
     },
   },
-  'machines that are gone when the traffic is to return, which stays until one serves': {
+  'machines whose proxies are down when the traffic is to return, which stays until one serves': {
     ...{ request: { soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {
       await platform.api.waitsFor(id, /machines warm/);
-      await Promise.all(lab.machines.map((machine) => powerOff(machine)));
+      await Promise.all(lab.machines.map((machine) => onMachine(machine, 'systemctl stop istio')));
       await eventually(
-        'istiod has seen that they are gone',
+        'istiod has taken them out',
         async () => !(await kubectl(lab, 'get', 'workloadentries')).includes('orders-'),
         120_000,
       );
@@ -207,7 +207,7 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await platform.api.waitsFor(id, /No machine of WorkloadGroup .*\/orders serves/);
       const served = Object.keys(await lab.answeredBy(100));
       if (served.length !== 2) throw new Error(`Both pods are to answer until a machine does: ${served.join(', ')}`);
-      await Promise.all(lab.machines.map((machine) => powerOn(machine)));
+      await Promise.all(lab.machines.map((machine) => onMachine(machine, 'systemctl start istio')));
     },
   },
   'machines that are asked to drain in the soak, of which one has to stay warm': {
