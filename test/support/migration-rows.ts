@@ -6,7 +6,7 @@ import type { WeightChange } from '../../api/schemas/cutover.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
-import type { LoadReport } from '../../demo/load.ts';
+import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import type { Variant } from '../../demo/target.ts';
 import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
@@ -100,6 +100,60 @@ export const migrationRows: Readonly<Record<string, Row>> = {
     during: async (id, { platform, lab }) => {
       await platform.api.waitsFor(id, /0 of the 20 requests to judge by came to pods/);
       await lab.control(id, 'rollback', 'no callers');
+    },
+  },
+  'no traffic at all, where the policy is to roll back': {
+    request: { steps: [{ weight: 50, hold: '1s' }], analysis: { minRequests: 20, onInconclusive: 'rollback' } },
+    ...{ phase: 'RolledBack', message: /^0 of the 20 requests to judge by came to pods/ },
+  },
+  'no traffic at all, where the policy is to pause': {
+    request: { steps: [{ weight: 50, hold: '1s' }], analysis: { minRequests: 20, onInconclusive: 'pause' } },
+    ...{ phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /POST .*resume/);
+      const load = await lab.load();
+      await lab.control(id, 'resume');
+      // Judged again, with enough to judge by.
+      await platform.api.waitsFor(id, /POST .*rollback/);
+      await load.stop();
+      await lab.control(id, 'rollback');
+    },
+  },
+  'a run that is paused by hand, and stays at the weight that it has': {
+    ...{ request: { steps: [50, 100].map((weight) => ({ weight, hold: '5s' })) }, isLoaded: true },
+    ...{ phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      await lab.control(id, 'pause');
+      await platform.api.waitsFor(id, /POST .*resume/);
+      const { cutover } = await platform.api.operation(id);
+      if (cutover?.weight !== 50) throw new Error(`It is paused at ${cutover?.weight ?? 0}%`);
+      await lab.control(id, 'resume');
+      await platform.api.waitsFor(id, /finalize/);
+      await lab.control(id, 'rollback');
+    },
+  },
+  'a run that ends at a split, which stands until somebody ends it': {
+    ...{ request: { steps: [{ weight: 50, hold: '4s' }] }, isLoaded: true },
+    ...{ phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /50% stays with pods/);
+      const served = Object.keys(await lab.answeredBy(100));
+      if (served.length !== 4) throw new Error(`Both sides are to answer: ${served.join(', ')}`);
+      await lab.control(id, 'rollback');
+    },
+  },
+  'a caller past the mesh, who keeps the machines from silence': {
+    ...{ request: {}, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /finalize/);
+      const [machine] = lab.machines;
+      if (machine === undefined) throw new Error('unreachable');
+      const past = await startLoad(`http://${lab.outside.address}:8080`, [`http://${machine.address}:8080/`], 20);
+      await lab.control(id, 'finalize');
+      await platform.api.waitsFor(id, new RegExp(`silence: .*(requests reached machines|from ${lab.outside.address})`));
+      await past.stop();
+      await lab.control(id, 'rollback');
     },
   },
   'a route that somebody else edits, which is put back and told': {
