@@ -267,8 +267,7 @@ export class Cutover {
 
   async awaitFinalize(): Promise<void> {
     await this.report.step('awaitFinalize', 'POST .../finalize; until then POST .../rollback', async () => {
-      const { by, why } = await this.routes.whileFollowed(() => this.gates.untilFinalized());
-      this.routes.decided({ by, why: because('finalize', why) });
+      this.routes.finalizedBy(await this.routes.whileFollowed(() => this.gates.untilFinalized()));
       return { end: 'Succeeded', value: undefined };
     });
   }

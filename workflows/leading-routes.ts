@@ -15,7 +15,7 @@ import type { Deviation } from '../activities/cutover.ts';
 import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
-import type { WeightChange } from '../api/schemas/cutover.ts';
+import type { CutoverReport, WeightChange } from '../api/schemas/cutover.ts';
 import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
 import type { CutoverPlan } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
@@ -59,6 +59,7 @@ export class LeadingRoutes {
   /** Some of the traffic went to pods, or may go there. */
   private isMoved: boolean;
   private soakUntil: string | undefined;
+  private finalized: CutoverReport['finalized'];
   /** Others have edited what routes, and it was not written again yet. */
   private isEdited = false;
 
@@ -99,9 +100,8 @@ export class LeadingRoutes {
     this.tell();
   }
 
-  /** What a person has decided of the weight that stands. */
-  decided({ by, why }: Written): void {
-    this.changes.push({ at: now(), weight: this.weight, by, why });
+  finalizedBy({ by, why }: Written): void {
+    this.finalized = { at: now(), by, ...(why === '' ? {} : { why }) };
     this.tell();
   }
 
@@ -144,9 +144,13 @@ export class LeadingRoutes {
   }
 
   private tell(): void {
-    const { weight, soakUntil } = this;
-    const changes = [...this.changes];
-    this.report.tellCutover({ weight, changes, ...(soakUntil === undefined ? {} : { soakUntil }) });
+    const { weight, soakUntil, finalized } = this;
+    this.report.tellCutover({
+      weight,
+      changes: [...this.changes],
+      ...(soakUntil === undefined ? {} : { soakUntil }),
+      ...(finalized === undefined ? {} : { finalized }),
+    });
   }
 
   /** Resolves once somebody takes what is given back. One activity waits: a night without machines is no long history. */

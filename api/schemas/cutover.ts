@@ -35,6 +35,12 @@ export const CutoverReport = Type.Object(
     }),
     changes: Type.Array(WeightChange),
     soakUntil: Type.Optional(Timestamp),
+    finalized: Type.Optional(
+      Type.Object(
+        { at: Timestamp, by: Type.String(), why: Type.Optional(Type.String()) },
+        { ...closed, description: 'Who said that machines may leave' },
+      ),
+    ),
   },
   closed,
 );

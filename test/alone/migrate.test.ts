@@ -189,6 +189,7 @@ describe('a migration', () => {
     const operation = await endOf(platform.api, id, 600_000);
     const reports = await load.stop();
     expect({ phase: operation.phase, message: operation.message }).toMatchObject({ phase: 'Succeeded' });
+    expect(operation.cutover?.finalized).toMatchObject({ why: 'no complaints' });
     expect({ failed: failedOf(reports), reasons: reasonsOf(reports) }).toEqual({
       failed: 0,
       reasons: [{}, {}, {}, {}],
