@@ -91,12 +91,20 @@ const completing: Readonly<Record<string, Row>> = {
     after: async (machine) => await inside(machine, forgetCuts),
   },
   'power lost in mid-install, and back': {
-    during: async (machine, operation) => {
-      await reaches(platform.api, operation, 'installPackage');
-      await until(machine, '[ -e "$(echo /var/lib/meshlift/packages/*)" ]');
+    // The package's own script stops half-way, for as long as a flag is there that does not outlive the power.
+    before: async (machine) =>
+      await inside(
+        machine,
+        `printf '#!/bin/sh\nif [ -e /run/slow ]; then touch /run/halfway; sleep 600; fi\nexec /usr/sbin/groupadd "$@"\n' \
+           >/usr/local/sbin/groupadd
+         chmod 755 /usr/local/sbin/groupadd && touch /run/slow`,
+      ),
+    during: async (machine) => {
+      await until(machine, '[ -e /run/halfway ]');
       await powerOff(machine);
       await powerOn(machine);
     },
+    after: async (machine) => await inside(machine, 'rm /usr/local/sbin/groupadd'),
   },
 };
 
