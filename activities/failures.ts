@@ -26,6 +26,7 @@ const failures = {
   MeshConfigInvalid: { retryable: false },
   RevisionUnknown: { retryable: false },
   ProxyNotReady: { retryable: true },
+  TokenMissing: { retryable: false },
   CaptureBrokeTraffic: { retryable: false },
   ProxyNotConnected: { retryable: true },
   ConfigRejected: { retryable: true },

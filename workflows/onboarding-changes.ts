@@ -20,6 +20,8 @@ const HOST_STEPS = ['installPackage', 'writeBootstrapFiles', 'startProxy', 'conf
 interface HostChanged {
   readonly changed: readonly string[];
 }
+type OnHost = ReturnType<typeof changeHost>;
+type Files = Extract<Change, { step: 'writeBootstrapFiles' }>;
 
 /** Files that the proxy reads when it starts; the agent itself looks after certificate and token. */
 const isReadAtStart = (path: string): boolean =>
@@ -37,6 +39,8 @@ export class OnboardingChanges {
   private tokenExpiresAt: string | undefined;
   private startedAt: string | undefined;
   private readonly written: string[] = [];
+  /** As they were placed, the token among them. */
+  private files: Files | undefined;
 
   constructor(
     report: OperationReport,
@@ -83,7 +87,9 @@ export class OnboardingChanges {
         this.undoStart();
         return this.onHost(change.step, `the proxy of ${machine} to start and capture its traffic`, async (host) => {
           const askedAt = now();
-          const started = await host.startProxy({ ...on, deadManSeconds: waits.deadManSeconds });
+          const started = await this.withToken(host, () =>
+            host.startProxy({ ...on, deadManSeconds: waits.deadManSeconds }),
+          );
           if (started.changed.length > 0) this.startedAt = askedAt;
           return started;
         });
@@ -120,25 +126,35 @@ export class OnboardingChanges {
     });
   }
 
-  private async writeFiles(change: Extract<Change, { step: 'writeBootstrapFiles' }>): Promise<void> {
-    const { step, files, hostsLines, token } = change;
-    const lifetimeSeconds = this.waits.tokenLifetimeSeconds;
-    const what = token === undefined ? 'the bootstrap files' : 'the bootstrap files and the token';
-    return this.onHost(step, `${what} of ${this.machine} to be written`, async (host) => {
-      const written = await host.writeBootstrapFiles({
-        ...{ ...this.on, files, hostsLines },
-        ...(token === undefined ? {} : { token: { serviceAccount: token.serviceAccount, lifetimeSeconds } }),
-      });
-      this.tokenExpiresAt = written.tokenExpiresAt;
-      return written;
-    });
+  private async writeFiles(change: Files): Promise<void> {
+    this.files = change;
+    const what = change.token === undefined ? 'the bootstrap files' : 'the bootstrap files and the token';
+    return this.onHost(change.step, `${what} of ${this.machine} to be written`, (host) => this.place(host, change));
   }
 
-  private async onHost(
-    step: string,
-    waitingFor: string,
-    apply: (host: ReturnType<typeof changeHost>) => Promise<HostChanged>,
-  ): Promise<void> {
+  private async place(host: OnHost, { files, hostsLines, token }: Files): Promise<HostChanged> {
+    const lifetimeSeconds = this.waits.tokenLifetimeSeconds;
+    const written = await host.writeBootstrapFiles({
+      ...{ ...this.on, files, hostsLines },
+      ...(token === undefined ? {} : { token: { serviceAccount: token.serviceAccount, lifetimeSeconds } }),
+    });
+    this.tokenExpiresAt = written.tokenExpiresAt;
+    return written;
+  }
+
+  /** A machine that was rebooted since its files were written has lost the token of this operation: it is placed once more. */
+  private async withToken<T>(host: OnHost, start: () => Promise<T>): Promise<T> {
+    try {
+      return await start();
+    } catch (error) {
+      const { files } = this;
+      if (files?.token === undefined || explainFailure(error).type !== 'TokenMissing') throw error;
+      await this.place(host, files);
+      return await start();
+    }
+  }
+
+  private async onHost(step: string, waitingFor: string, apply: (host: OnHost) => Promise<HostChanged>): Promise<void> {
     this.undoHost();
     return this.report.step(step, waitingFor, async () => {
       const { changed } = await apply(changeHost(`Wait for ${waitingFor}`, this.waits.changeMs));

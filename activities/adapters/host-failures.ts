@@ -16,6 +16,7 @@ const exits: Readonly<Record<number, FailureType>> = {
   74: 'ProxyNotReady',
   75: 'CaptureBrokeTraffic',
   76: 'HostTaken',
+  77: 'TokenMissing',
 };
 
 /** The failure of a script that ended with another exit than 0; `machine` says which in the message. */

@@ -106,6 +106,21 @@ const completing: Readonly<Record<string, Row>> = {
     },
     after: async (machine) => await inside(machine, 'rm /usr/local/sbin/groupadd'),
   },
+  'power lost between the files and the start, which takes the token along': {
+    before: async (machine) =>
+      await inside(
+        machine,
+        `printf '#!/bin/sh\nif [ -e /run/slow ] && [ -e /run/secrets/tokens/istio-token ]; then touch /run/halfway; sleep 600; fi\nexec /usr/bin/systemctl "$@"\n' \
+           >/usr/local/sbin/systemctl
+         chmod 755 /usr/local/sbin/systemctl && touch /run/slow`,
+      ),
+    during: async (machine) => {
+      await until(machine, '[ -e /run/halfway ]');
+      await powerOff(machine);
+      await powerOn(machine);
+    },
+    after: async (machine) => await inside(machine, 'rm /usr/local/sbin/systemctl'),
+  },
 };
 
 /** Rows that are rolled back, and what the operation says. */

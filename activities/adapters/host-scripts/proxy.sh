@@ -99,6 +99,9 @@ start_proxy() {
   state="$(unit_property ActiveState)"
   if [ "$state" = active ] && is_captured; then return; fi
   [ "$(unit_property LoadState)" = loaded ] || die $EXIT_FAILED 'istio.service is not there; install the package istio-sidecar first'
+  # /run does not outlive a reboot; a proxy that has had its certificate begins with that.
+  [ -s /run/secrets/tokens/istio-token ] || [ -s /etc/certs/cert-chain.pem ] ||
+    die $EXIT_NO_TOKEN 'the token that the proxy begins with is gone, as after a reboot; onboard again, which places another'
   enabled="$(unit_property UnitFileState)" previous="$(unit_property InvocationID)"
   prepare_first_start
   record unit istio.service "${enabled:-unknown} $state"
