@@ -5,9 +5,12 @@
 import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { paths } from './layout.ts';
-import { waitFor } from './wait.ts';
+
+/** How often a held lock is tried again. */
+const everyMs = 100;
 
 interface Holder {
   readonly pid: number;
@@ -18,17 +21,17 @@ interface Holder {
 /** The folder this checkout lies in. */
 export const checkout = dirname(import.meta.dirname);
 
-/** Runs `work` under the lock. A held lock is waited for `patienceMs`, then refused, naming process and folder. */
+/** How many milliseconds a verb waits for the one that holds the lock; without a name that one has just begun. */
+export type Patience = (holder: string | undefined) => number;
+
+/** Runs `work` under the lock. A held lock is waited for with `patience`, then refused, naming process and folder. */
 export async function withLock<T>(
   verb: string,
-  patienceMs: number,
+  patience: Patience,
   work: () => Promise<T>,
   path: string = paths.lock,
 ): Promise<T> {
-  const wait = { what: 'the lock', timeoutMs: patienceMs, see: path, everyMs: 100 };
-  const socket = await waitFor(wait, async () => await take(path)).catch((error: unknown) => {
-    throw new Error(`${describeHolder(path)}; wait until it ends, or stop it`, { cause: error });
-  });
+  const socket = await takeWith(patience, path);
   try {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, JSON.stringify({ pid: process.pid, checkout, verb } satisfies Holder));
@@ -36,6 +39,19 @@ export async function withLock<T>(
   } finally {
     release(path);
     socket.close();
+  }
+}
+
+async function takeWith(patience: Patience, path: string): Promise<Server> {
+  const asked = Date.now();
+  for (;;) {
+    const socket = await take(path);
+    if (socket !== undefined) return socket;
+    const holder = readHolder(path);
+    if (Date.now() - asked >= patience(holder?.verb)) {
+      throw new Error(`${describeHolder(holder)}; wait until it ends, or stop it`);
+    }
+    await sleep(everyMs);
   }
 }
 
@@ -53,13 +69,18 @@ async function take(path: string): Promise<Server | undefined> {
   });
 }
 
-function describeHolder(path: string): string {
+/** `undefined` while the holder has not yet said who it is. */
+function readHolder(path: string): Holder | undefined {
   try {
-    const holder = JSON.parse(readFileSync(path, 'utf8')) as Holder;
-    return `The sandbox is held by process ${holder.pid} ("${holder.verb}", started from ${holder.checkout})`;
+    return JSON.parse(readFileSync(path, 'utf8')) as Holder;
   } catch {
-    return 'The sandbox is held by another process that has just begun';
+    return undefined;
   }
+}
+
+function describeHolder(holder: Holder | undefined): string {
+  if (holder === undefined) return 'The sandbox is held by another process that has just begun';
+  return `The sandbox is held by process ${holder.pid} ("${holder.verb}", started from ${holder.checkout})`;
 }
 
 /** Leaves no empty run folder behind where there is no sandbox. */

@@ -3,7 +3,7 @@ import { preflight, rootNeeded } from '../build/preflight.mjs';
 import { parseCommand } from './command-line.ts';
 import { down } from './down.ts';
 import { environment } from './environment.ts';
-import { withLock } from './lock.ts';
+import { type Patience, withLock } from './lock.ts';
 import {
   addMachines,
   powerOffMachine,
@@ -16,8 +16,12 @@ import { say, step } from './progress.ts';
 import { status } from './status.ts';
 import { up } from './up.ts';
 
-/** How long a verb waits for another one to end before it refuses. */
-const patienceMs = { up: 0, down: 60_000, machine: 120_000 };
+/** How long a verb waits for another one to end before it refuses. Two that want to build one sandbox need a person. */
+const patience: Record<'up' | 'down' | 'machine', Patience> = {
+  up: (holder) => (holder === 'up' || holder === 'down' ? 0 : 120_000),
+  down: () => 60_000,
+  machine: () => 120_000,
+};
 
 const ofOneMachine = {
   'machine remove': removeMachine,
@@ -32,11 +36,11 @@ async function main(): Promise<void> {
   switch (command.verb) {
     case 'up':
       preflight();
-      await withLock('up', patienceMs.up, up);
+      await withLock('up', patience.up, up);
       return;
     case 'down':
       requireRoot();
-      await withLock('down', patienceMs.down, async () => {
+      await withLock('down', patience.down, async () => {
         if (!(await down())) say('there is no sandbox on this machine');
       });
       return;
@@ -81,7 +85,7 @@ function requireRoot(): void {
 
 async function changeMachines(verb: string, names: readonly string[], work: () => Promise<void>): Promise<void> {
   requireRoot();
-  await withLock(verb, patienceMs.machine, async () => {
+  await withLock(verb, patience.machine, async () => {
     await step(`${verb} ${names.join(' ')}`, work);
   });
 }

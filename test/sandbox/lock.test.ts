@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
-import { withLock } from '../../sandbox/lock.ts';
+import { type Patience, withLock } from '../../sandbox/lock.ts';
 
 let folder: string;
 let path: string;
@@ -17,34 +17,47 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
+const atOnce: Patience = () => 0;
+
 const readHolder = (): unknown => JSON.parse(readFileSync(path, 'utf8'));
 
 test('names the holder while the work runs and nothing after', async () => {
-  const holder = await withLock('up', 0, async () => await Promise.resolve(readHolder()), path);
+  const holder = await withLock('up', atOnce, async () => await Promise.resolve(readHolder()), path);
   expect(holder).toMatchObject({ pid: process.pid, verb: 'up' });
   expect(existsSync(join(folder, 'run'))).toBe(false);
 });
 
 test('frees the lock when the work fails', async () => {
   const fail = async (): Promise<never> => await Promise.reject(new Error('no etcd'));
-  await expect(withLock('up', 0, fail, path)).rejects.toThrow('no etcd');
-  await expect(withLock('up', 0, async () => await Promise.resolve('worked'), path)).resolves.toBe('worked');
+  await expect(withLock('up', atOnce, fail, path)).rejects.toThrow('no etcd');
+  await expect(withLock('up', atOnce, async () => await Promise.resolve('worked'), path)).resolves.toBe('worked');
 });
 
 test('refuses while another holds it, naming the process and its folder', async () => {
-  const second = await withLock('up', 0, async () => await withLock('down', 0, unreachable, path).catch(String), path);
+  const second = await withLock(
+    'up',
+    atOnce,
+    async () => await withLock('down', atOnce, unreachable, path).catch(String),
+    path,
+  );
   expect(second).toMatch(new RegExp(`held by process ${process.pid} \\("up", started from /.+\\); wait until it ends`));
 });
 
-test('waits for the lock as long as it has patience', async () => {
-  const first = withLock('machine add', 0, async () => await new Promise((resolve) => setTimeout(resolve, 300)), path);
-  const second = withLock('machine add', 5000, async () => await Promise.resolve('worked'), path);
+test('waits for the lock as long as it has patience with who holds it', async () => {
+  const first = withLock(
+    'machine add',
+    atOnce,
+    async () => await new Promise((resolve) => setTimeout(resolve, 300)),
+    path,
+  );
+  const behindMachines: Patience = (holder) => (holder === 'up' ? 0 : 5000);
+  const second = withLock('up', behindMachines, async () => await Promise.resolve('worked'), path);
   await expect(Promise.all([first, second])).resolves.toEqual([undefined, 'worked']);
 });
 
 test('takes the lock that a killed process left', async () => {
   writeFileSync(path, JSON.stringify({ pid: 1, checkout: '/src/meshlift', verb: 'up' }));
-  await expect(withLock('up', 0, async () => await Promise.resolve('worked'), path)).resolves.toBe('worked');
+  await expect(withLock('up', atOnce, async () => await Promise.resolve('worked'), path)).resolves.toBe('worked');
 });
 
 async function unreachable(): Promise<never> {
