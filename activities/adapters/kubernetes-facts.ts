@@ -29,35 +29,43 @@ export async function readClusterFacts(source: FactsSource, query: ClusterQuery)
   const { namespace } = query;
   const namespaceObject = await found(client.core.readNamespace({ name: namespace }));
   const namespaceLabels = namespaceObject?.metadata?.labels ?? {};
-  const [revision, gateway, inNamespace] = await Promise.all([
-    readRevision(client, source.debug, istioNamespace, revisionQuery(query, namespaceLabels)),
+  const [mesh, gateway, inNamespace] = await Promise.all([
+    readMesh(source, query, namespaceLabels),
     readGateway(client, istioNamespace),
     // An account that is bound per namespace may not ask in one that is not there.
     namespaceObject === undefined ? nothingThere : readNamespace(client, query),
   ]);
-  const controlPlane = revision === undefined ? {} : await readControlPlane(source, revision.name);
-  const rootNamespace = rootNamespaceOf(controlPlane.meshConfig) ?? istioNamespace;
   return {
     istioNamespace,
     namespaceExists: namespaceObject !== undefined,
     namespaceIsAmbient: namespaceLabels['istio.io/dataplane-mode'] === 'ambient',
     ...inNamespace,
-    ...(revision === undefined ? {} : { revision }),
-    ...controlPlane,
+    ...mesh,
     ...(gateway === undefined ? {} : { gateway }),
-    policies: namespaceObject === undefined ? [] : await readPolicies(client, namespace, rootNamespace),
-    rootNamespace,
+    policies: namespaceObject === undefined ? [] : await readPolicies(client, namespace, mesh.rootNamespace),
   };
 }
 
 /** Whose policies hold for the whole mesh, as the revision that injects the pods of a namespace says it. */
 export async function readRootNamespace(source: FactsSource, namespace: string): Promise<string> {
+  const object = await found(source.client.core.readNamespace({ name: namespace }));
+  return (await readMesh(source, {}, object?.metadata?.labels ?? {})).rootNamespace;
+}
+
+/** The revision that is asked for, or that injects the namespace's pods, and what its control plane is configured with. */
+async function readMesh(
+  source: FactsSource,
+  query: Pick<ClusterQuery, 'revision'>,
+  namespaceLabels: Readonly<Record<string, string>>,
+) {
   const { client, debug, istioNamespace } = source;
-  const object = await found(client.core.readNamespace({ name: namespace }));
-  const query = revisionQuery({}, object?.metadata?.labels ?? {});
-  const revision = await readRevision(client, debug, istioNamespace, query);
-  const { meshConfig } = revision === undefined ? {} : await readControlPlane(source, revision.name);
-  return rootNamespaceOf(meshConfig) ?? istioNamespace;
+  const revision = await readRevision(client, debug, istioNamespace, revisionQuery(query, namespaceLabels));
+  const controlPlane = revision === undefined ? {} : await readControlPlane(source, revision.name);
+  return {
+    ...(revision === undefined ? {} : { revision }),
+    ...controlPlane,
+    rootNamespace: rootNamespaceOf(controlPlane.meshConfig) ?? istioNamespace,
+  };
 }
 
 type InNamespace = Pick<

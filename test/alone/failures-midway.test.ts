@@ -1,5 +1,6 @@
 /** What goes wrong on a machine while an onboarding is at work there: it completes with each effect once, or nothing of it is left. */
 import { connect, type Socket } from 'node:net';
+import { basename } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
@@ -36,6 +37,25 @@ done`;
 const forgetCuts = `iptables -S INPUT | grep tcp-reset | sed 's/^-A/-D/' | while read -r rule; do iptables $rule; done`;
 
 const idle: Socket[] = [];
+
+/** The tool stops half-way for as long as a flag is there that does not outlive the power, and as the shell says of `where`. */
+function powerLostIn(tool: string, where = ''): Row {
+  const shim = `/usr/local/sbin/${basename(tool)}`;
+  return {
+    before: async (machine) =>
+      await inside(
+        machine,
+        `printf '#!/bin/sh\nif [ -e /run/slow ] ${where}; then touch /run/halfway; sleep 600; fi\nexec ${tool} "$@"\n' >${shim}
+         chmod 755 ${shim} && touch /run/slow`,
+      ),
+    during: async (machine) => {
+      await until(machine, '[ -e /run/halfway ]');
+      await powerOff(machine);
+      await powerOn(machine);
+    },
+    after: async (machine) => await inside(machine, `rm ${shim}`),
+  };
+}
 
 /** Rows that complete: what is wrong passes, or is no hindrance. */
 const completing: Readonly<Record<string, Row>> = {
@@ -90,37 +110,12 @@ const completing: Readonly<Record<string, Row>> = {
     },
     after: async (machine) => await inside(machine, forgetCuts),
   },
-  'power lost in mid-install, and back': {
-    // The package's own script stops half-way, for as long as a flag is there that does not outlive the power.
-    before: async (machine) =>
-      await inside(
-        machine,
-        `printf '#!/bin/sh\nif [ -e /run/slow ]; then touch /run/halfway; sleep 600; fi\nexec /usr/sbin/groupadd "$@"\n' \
-           >/usr/local/sbin/groupadd
-         chmod 755 /usr/local/sbin/groupadd && touch /run/slow`,
-      ),
-    during: async (machine) => {
-      await until(machine, '[ -e /run/halfway ]');
-      await powerOff(machine);
-      await powerOn(machine);
-    },
-    after: async (machine) => await inside(machine, 'rm /usr/local/sbin/groupadd'),
-  },
-  'power lost between the files and the start, which takes the token along': {
-    before: async (machine) =>
-      await inside(
-        machine,
-        `printf '#!/bin/sh\nif [ -e /run/slow ] && [ -e /run/secrets/tokens/istio-token ]; then touch /run/halfway; sleep 600; fi\nexec /usr/bin/systemctl "$@"\n' \
-           >/usr/local/sbin/systemctl
-         chmod 755 /usr/local/sbin/systemctl && touch /run/slow`,
-      ),
-    during: async (machine) => {
-      await until(machine, '[ -e /run/halfway ]');
-      await powerOff(machine);
-      await powerOn(machine);
-    },
-    after: async (machine) => await inside(machine, 'rm /usr/local/sbin/systemctl'),
-  },
+  // The package's own script makes the group.
+  'power lost in mid-install, and back': powerLostIn('/usr/sbin/groupadd'),
+  'power lost between the files and the start, which takes the token along': powerLostIn(
+    '/usr/bin/systemctl',
+    '&& [ -e /run/secrets/tokens/istio-token ]',
+  ),
 };
 
 /** Rows that are rolled back, and what the operation says. */

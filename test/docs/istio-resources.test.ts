@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 
-import { type CutoverTarget, renderRoutes, renderSubsets } from '../../activities/render/cutover-routes.ts';
+import { renderRoutes, renderSubsets } from '../../activities/render/cutover-routes.ts';
 import { type RenderInput, renderMachineFiles } from '../../activities/render/machine-files.ts';
+import { cutoverTarget } from '../support/cutover-target.ts';
 
 const input: RenderInput = {
   request: {
@@ -39,14 +40,7 @@ const input: RenderInput = {
   },
 };
 
-const target: CutoverTarget = {
-  ...{ migration: 'orders-to-pods', namespace: 'shop', host: 'orders.shop.svc.cluster.local' },
-  ports: [{ port: 80, protocol: 'http' }],
-  machineLabels: { 'meshlift.dev/workload-group': 'orders' },
-  podLabels: { version: 'v2' },
-  podSelector: { app: 'orders', version: 'v2' },
-  gatewayRoutes: [],
-};
+const target = { ...cutoverTarget, migration: 'orders-to-pods' };
 const push = '0190a2f4-0b7c-7c3e-9d4a-2f6b8c1d5e3f.3';
 
 test('shows every object as it is rendered', async () => {

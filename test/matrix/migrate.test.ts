@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
+import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { podAddress, sandboxEnv } from '../../demo/sandbox-client.ts';
@@ -51,8 +52,9 @@ test.each(rows)(
     await eventually(
       `${id} is in ${step}`,
       async () => {
-        const { phase, message, steps: found, waitingFor } = await platform.api.operation(id);
-        if (!['Pending', 'Running', 'Waiting'].includes(phase)) throw new Unrecoverable(`${phase}: ${message ?? ''}`);
+        const operation = await platform.api.operation(id);
+        const { steps: found, waitingFor } = operation;
+        if (hasEnded(operation)) throw new Unrecoverable(`${operation.phase}: ${operation.message ?? ''}`);
         const isThere = found.some(({ name, phase }) => name === step && phase !== 'Pending');
         if (!isThere && waitingFor?.includes('finalize') === true) await lab.control(id, 'finalize');
         return isThere;
@@ -105,23 +107,14 @@ test('nothing is lost while the worker is killed at each step, the API and an is
   const load = await lab.load();
   const steps = [50, 100].map((weight) => ({ weight, hold: '2s' }));
   const { id } = await lab.start(lab.request('killed', { steps }));
-  const killed: string[] = [];
-  await eventually(
-    `${id} waits for its finalize`,
-    async () => {
-      const { phase, message, waitingFor, steps } = await platform.api.operation(id);
-      if (!['Pending', 'Running', 'Waiting'].includes(phase)) throw new Unrecoverable(`${phase}: ${message ?? ''}`);
-      const [running] = steps.filter((step) => step.phase === 'Running' && !killed.includes(step.name));
-      if (running === undefined) return waitingFor?.includes('finalize') === true;
-      killed.push(running.name);
-      if (running.name === 'shiftTo50') await killIstiod();
-      if (running.name === 'shiftTo100') await platform.replaceApi();
-      await platform.replaceWorker();
-      return false;
-    },
-    300_000,
-    50,
-  );
+  const waitsForFinalize = (operation: Operation): boolean => {
+    if (hasEnded(operation)) throw new Unrecoverable(`${operation.phase}: ${operation.message ?? ''}`);
+    return operation.waitingFor?.includes('finalize') === true;
+  };
+  const killed = await killInEachStep(id, waitsForFinalize, async (step) => {
+    if (step === 'shiftTo50') await killIstiod();
+    if (step === 'shiftTo100') await platform.replaceApi();
+  });
   await lab.control(id, 'rollback', 'a test');
   expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
   const reports = await load.stop();
@@ -174,21 +167,8 @@ test('0 of 30,000 requests fail from start to finalize, with the worker killed a
   await eventually('30,000 requests were sent', async () => (await load.sent()) >= 30_000, 300_000, 1_000);
   expect(await lab.retries()).toBe(0);
   await lab.control(id, 'finalize', 'a test');
-  const killed: string[] = [];
-  await eventually(
-    `${id} has ended`,
-    async () => {
-      const { phase, steps } = await platform.api.operation(id);
-      const running = steps.find(({ name, phase: is }) => is === 'Running' && !killed.includes(name));
-      if (running !== undefined && running.name !== 'awaitFinalize') {
-        killed.push(running.name);
-        await platform.replaceWorker();
-      }
-      return !['Pending', 'Running', 'Waiting'].includes(phase);
-    },
-    600_000,
-    50,
-  );
+  await platform.api.waitsFor(id, /without a request to a machine/);
+  const killed = await killInEachStep(id, hasEnded);
   const ended = await platform.api.operation(id);
   expect(ended).toMatchObject({ phase: 'Succeeded' });
   expect(killed).toEqual(['proveSilence', 'retireMachines', 'removeRoutes']);
@@ -198,6 +178,32 @@ test('0 of 30,000 requests fail from start to finalize, with the worker killed a
     reports.map(() => ({ failed: 0, reasons: {} })),
   );
 }, 900_000);
+
+const hasEnded = ({ phase }: Operation): boolean => !['Pending', 'Running', 'Waiting'].includes(phase);
+
+/** kill -9 of the worker in each step that is seen to run, and of what `beside` says; the steps, once it is over and none runs anew. */
+async function killInEachStep(
+  id: string,
+  isOver: (operation: Operation) => boolean,
+  beside: (step: string) => Promise<void> = () => Promise.resolve(),
+): Promise<readonly string[]> {
+  const killed: string[] = [];
+  await eventually(
+    `the worker was killed in each step of ${id}`,
+    async () => {
+      const operation = await platform.api.operation(id);
+      const running = operation.steps.find(({ name, phase }) => phase === 'Running' && !killed.includes(name));
+      if (running === undefined) return isOver(operation);
+      killed.push(running.name);
+      await beside(running.name);
+      await platform.replaceWorker();
+      return false;
+    },
+    600_000,
+    50,
+  );
+  return killed;
+}
 
 /** One of the two that serve the mesh, at once. */
 async function killIstiod(): Promise<void> {

@@ -15,19 +15,14 @@ import { refOf } from '../../activities/render/object-ref.ts';
 import { type CreateMigration, type Manifest, MigrationPlan } from '../../api/schemas/migration.ts';
 import { describeMigration } from '../../workflows/plan/describe-migration.ts';
 import { appliedManifests } from '../../workflows/plan/migration-target.ts';
+import { cutoverTarget } from '../support/cutover-target.ts';
 
-const host = 'orders.shop.svc.cluster.local';
 const request: CreateMigration = {
   ...{ name: 'move', namespace: 'shop', workloadGroup: 'orders', service: 'orders' },
   ...{ target: { deployment: 'orders' }, steps: [{ weight: 100 }] },
 };
-const target: CutoverTarget = {
-  ...{ migration: 'move', namespace: 'shop', host, ports: [{ port: 80, protocol: 'http' }] },
-  machineLabels: { 'meshlift.dev/workload-group': 'orders' },
-  podLabels: { version: 'v2' },
-  podSelector: { app: 'orders', version: 'v2' },
-  gatewayRoutes: [],
-};
+const target: CutoverTarget = { ...cutoverTarget, migration: 'move' };
+const { host } = target;
 const own = [renderSubsets(target, 0, ''), renderRoutes(target, 0, '')];
 const nothing = { objects: [], gatewayRoutes: [] };
 type Found = Pick<CutoverFacts, 'objects' | 'manifests' | 'gatewayRoutes'>;

@@ -3,24 +3,15 @@ import { describe, expect, test } from '@jest/globals';
 
 import type { GatewayRoute } from '../../activities/ports/cutover-port.ts';
 import {
-  type CutoverTarget,
   renderGatewayRoute,
   renderRoutes,
   renderSubsets,
   withoutSides,
 } from '../../activities/render/cutover-routes.ts';
+import { cutoverTarget } from '../support/cutover-target.ts';
 
-const host = 'orders.shop.svc.cluster.local';
-const target: CutoverTarget = {
-  migration: 'orders',
-  namespace: 'shop',
-  host,
-  ports: [{ port: 80, protocol: 'http' }],
-  machineLabels: { 'meshlift.dev/workload-group': 'orders' },
-  podLabels: { version: 'v2' },
-  podSelector: { app: 'orders', version: 'v2' },
-  gatewayRoutes: [],
-};
+const target = cutoverTarget;
+const { host } = target;
 
 const metadata = {
   name: 'meshlift-orders',
