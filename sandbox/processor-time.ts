@@ -2,10 +2,10 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The most of cgroup v2, and as much of v1: a hundred times what a process or a group has otherwise. */
+/** Ten times what a process or a group has otherwise: with more, a worker may not answer while several machines install. */
 const weights = [
-  ['cpu.weight', '10000'],
-  ['cpu.shares', '102400'],
+  ['cpu.weight', '1000'],
+  ['cpu.shares', '10240'],
 ] as const;
 
 /**

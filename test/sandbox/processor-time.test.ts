@@ -16,8 +16,8 @@ afterEach(() => {
 
 describe('a group that stands for a host of its own', () => {
   test.each([
-    ['cgroup v1', 'cpu.shares', '102400'],
-    ['cgroup v2', 'cpu.weight', '10000'],
+    ['cgroup v1', 'cpu.shares', '10240'],
+    ['cgroup v2', 'cpu.weight', '1000'],
   ])('outweighs what runs beside it, on %s', (_, file, weight) => {
     writeFileSync(join(group, file), '1');
     weighAsHost(group);
