@@ -1,4 +1,6 @@
 /** The REST API as a caller uses it. */
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { Machine, OnboardMachine } from '../api/schemas/machine.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import { eventually, Unrecoverable } from './eventually.ts';
@@ -10,6 +12,14 @@ export interface Answer<T> {
 }
 
 const ended: readonly string[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'] satisfies Operation['phase'][];
+
+const PATIENCE_MS = 60_000;
+
+/** Seconds after which a 503 is to be asked for again. */
+function comeBack({ status, headers }: Answer<unknown>): number | undefined {
+  const after = headers.get('retry-after');
+  return status === 503 && after !== null ? Number(after) : undefined;
+}
 
 export class Api {
   readonly #base: string;
@@ -59,21 +69,23 @@ export class Api {
     timeoutMs = 180_000,
   ): Promise<Operation> {
     const told = new Set<string>();
-    let last = await this.operation(id);
+    let end: Operation | undefined;
     await eventually(
       `operation ${id} ends`,
       async () => {
-        last = await this.operation(id);
-        for (const { name, phase } of last.steps) {
+        const seen = await this.operation(id);
+        for (const { name, phase } of seen.steps) {
           if (phase === 'Pending' || phase === 'Running' || told.has(`${name} ${phase}`)) continue;
           told.add(`${name} ${phase}`);
           onStep(`${name} ${phase}`);
         }
-        return ended.includes(last.phase);
+        if (ended.includes(seen.phase)) end = seen;
+        return end !== undefined;
       },
       timeoutMs,
     );
-    return last;
+    if (end === undefined) throw new Error('unreachable');
+    return end;
   }
 
   /** Waits until the operation waits for something that reads so; one that ends before is told of by the error. */
@@ -90,8 +102,14 @@ export class Api {
     );
   }
 
+  /** Comes back where it is told to, as a worker that has just begun may not answer in time. */
   async #accepted(method: string, path: string, body?: unknown): Promise<Operation> {
-    const answer = await this.call<Operation>(method, path, body);
+    const until = Date.now() + PATIENCE_MS;
+    let answer = await this.call<Operation>(method, path, body);
+    for (let after = comeBack(answer); after !== undefined && Date.now() < until; after = comeBack(answer)) {
+      await delay(after * 1_000);
+      answer = await this.call<Operation>(method, path, body);
+    }
     if (answer.status !== 202)
       throw new Error(`${method} ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
     return answer.body;
