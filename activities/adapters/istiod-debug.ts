@@ -2,19 +2,20 @@
  * Reads istiod's debug endpoints through the API server's port-forward: to istiod the caller is then its own loopback, which needs no
  * authorisation, and nothing crosses the network in the clear.
  */
-import { request } from 'node:http';
-import { Duplex, PassThrough } from 'node:stream';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
 
 import { type KubeConfig, PortForward, type V1Pod } from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
+import { ForwardAgent } from './forward-agent.ts';
 import { asClusterFailure, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 
 /** istiod's monitoring port, which serves /debug and /version. */
 const monitoringPort = 15014;
 /** A full dump of a large mesh takes seconds. */
 const answerTimeoutMs = 20_000;
-const connectTimeoutMs = 5_000;
 /** Everything that waits shares one answer per istiod and second. */
 const sharedForMs = 1_000;
 
@@ -30,20 +31,15 @@ interface Answer {
   readonly date: string;
 }
 
-/** The port-forward's socket; the client types it as one that may be a function. */
-interface Closeable {
-  close(): void;
-}
-
 export class IstiodDebug {
   readonly #client: KubernetesClient;
-  readonly #forward: PortForward;
+  readonly #agent: ForwardAgent;
   readonly #istioNamespace: string;
   readonly #answers = new Map<string, { readonly at: number; readonly answer: Promise<Answer> }>();
 
   constructor(kubeConfig: KubeConfig, istioNamespace: string) {
     this.#client = kubernetesClient(kubeConfig);
-    this.#forward = new PortForward(kubeConfig);
+    this.#agent = new ForwardAgent(new PortForward(kubeConfig), istioNamespace, monitoringPort);
     this.#istioNamespace = istioNamespace;
   }
 
@@ -89,68 +85,24 @@ export class IstiodDebug {
   }
 
   async #request(pod: string, path: string): Promise<Answer> {
-    const [toPod, fromPod, complaints] = [new PassThrough(), new PassThrough(), new PassThrough()];
-    const forwarding = this.#forward.portForward(
-      this.#istioNamespace,
-      pod,
-      [monitoringPort],
-      fromPod,
-      complaints,
-      toPod,
-    ) as Promise<Closeable>;
-    const socket = await within(connectTimeoutMs, forwarding);
-    try {
-      return await new Promise<Answer>((resolve, reject) => {
-        const connection = Duplex.from({ readable: fromPod, writable: toPod });
-        connection.on('error', reject);
-        complaints.on('data', (data: Buffer) => {
-          reject(new Error(data.toString().trim()));
-        });
-        const call = request(
-          {
-            path,
-            headers: { host: 'localhost', connection: 'close' },
-            createConnection: () => connection,
-            signal: AbortSignal.timeout(answerTimeoutMs),
-          },
-          (response) => {
-            const chunks: Buffer[] = [];
-            response.on('data', (chunk: Buffer) => chunks.push(chunk));
-            response.on('error', reject);
-            response.on('end', () => {
-              const body = Buffer.concat(chunks).toString();
-              if (response.statusCode === 200) resolve({ body, date: response.headers.date ?? '' });
-              else reject(new Error(`HTTP ${response.statusCode ?? 0}: ${body.slice(0, 200).trim()}`));
-            });
-          },
-        );
-        call.on('error', reject);
-        call.end();
-      });
-    } finally {
-      socket.close();
-    }
+    const response = await this.#respond(pod, path);
+    const body = await text(response);
+    if (response.statusCode === 200) return { body, date: response.headers.date ?? '' };
+    throw new Error(`HTTP ${response.statusCode ?? 0}: ${body.slice(0, 200).trim()}`);
   }
-}
 
-/** The client's own connection attempt has no time limit; one that succeeds too late is closed then. */
-async function within(timeoutMs: number, work: Promise<Closeable>): Promise<Closeable> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      void work.then(
-        (socket) => {
-          socket.close();
-        },
-        () => undefined,
-      );
-      reject(new Error(`no answer within ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+  /** A kept connection may have ended meanwhile, which says nothing of the pod: it is asked again by another. */
+  async #respond(pod: string, path: string): Promise<IncomingMessage> {
+    const signal = AbortSignal.timeout(answerTimeoutMs);
+    const call = request({ host: pod, path, agent: this.#agent, headers: { host: 'localhost' }, signal });
+    try {
+      call.end();
+      const [response] = (await once(call, 'response')) as [IncomingMessage];
+      return response;
+    } catch (error) {
+      if (call.reusedSocket && !signal.aborted) return await this.#respond(pod, path);
+      throw error;
+    }
   }
 }
 
