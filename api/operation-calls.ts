@@ -85,7 +85,7 @@ async function cancel(temporal: Temporal, id: string): Promise<void> {
   }
 }
 
-/** Says a person's word to a migration that runs; refused with 409 where it does not apply now. */
+/** Says a person's word to a migration that runs; refused with 409 where it does not apply now, and was not said before. */
 export function controlOperation(temporal: Temporal, id: string, request: ControlRequest): Promise<Operation> {
   return temporal.inTime(async () => {
     const found = await findOperation(temporal, id);
@@ -93,13 +93,31 @@ export function controlOperation(temporal: Temporal, id: string, request: Contro
       throw problem('control-not-applicable', { detail: `Operation ${id} is no migration: nobody is asked about it` });
     }
     const { handle, description } = found;
-    if (description.status.name !== 'RUNNING') throw ended(id);
+    const { idempotencyKey: key, bodyDigest } = request;
+    const updateId = key === undefined ? undefined : `${key}.${bodyDigest}`;
     try {
-      return await handle.executeUpdate<Operation, [ControlRequest]>('control', { args: [request] });
+      if (description.status.name === 'RUNNING') {
+        const asked = { args: [request] as [ControlRequest], ...(updateId === undefined ? {} : { updateId }) };
+        return await handle.executeUpdate<Operation, [ControlRequest]>('control', asked);
+      }
     } catch (error) {
-      throw error instanceof WorkflowNotFoundError ? ended(id, error) : error;
+      // It ended since it was looked up.
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
+    if (updateId === undefined || !(await wasHeard(handle, updateId))) throw ended(id);
+    return await lookUp(temporal, id);
   });
+}
+
+/** Whether a run that has ended took the update: Temporal keeps what each was answered for as long as the run. */
+async function wasHeard(handle: WorkflowHandle, updateId: string): Promise<boolean> {
+  try {
+    await handle.getUpdateHandle(updateId).result();
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }
 
 function ended(id: string, cause?: unknown) {
