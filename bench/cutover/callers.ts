@@ -1,14 +1,17 @@
 /** Who calls the Service that moves, and who answers. */
-import type { LoadReport } from '../../demo/load.ts';
-import { podAddress } from '../../demo/sandbox-client.ts';
+import { type LoadReport, type RunningLoad, startLoad } from '../../demo/load.ts';
 import type { MigrationLab } from '../../test/support/migration-lab.ts';
 
 /** Requests per second of one caller. */
 export const RATE = 100;
 
 export const hostOf = (lab: MigrationLab): string => `orders.${lab.namespace.name}.svc.cluster.local`;
-export const urlOf = (lab: MigrationLab): string => `http://${hostOf(lab)}/`;
-export const frontend = async (): Promise<string> => `http://${await podAddress('shop', 'app=frontend')}:8080`;
+
+/** Calls of a pod in the mesh; `slowSeconds`: what one in fifty is asked to take. */
+export async function podCalls(lab: MigrationLab, rate: number, slowSeconds?: number): Promise<RunningLoad> {
+  const { app, url } = (await lab.callers()).pod;
+  return await startLoad(app, [url], rate, undefined, slowSeconds);
+}
 
 export const podAnswers = (lab: MigrationLab, { answeredBy }: Pick<LoadReport, 'answeredBy'>): number =>
   Object.entries(answeredBy)

@@ -13,7 +13,7 @@ import { type Platform, startPlatform } from '../../test/support/platform.ts';
 import { type BenchReport, host } from '../report.ts';
 import { median } from '../statistics.ts';
 import { applyBare, removeBare, scale } from './bare-routes.ts';
-import { frontend, hostOf, podAnswers, RATE, urlOf } from './callers.ts';
+import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 import { measureRuns } from './runs.ts';
 import { watchWeight } from './watch-weight.ts';
 
@@ -68,14 +68,8 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
 }
 
 /** Everybody who has to see a weight: a pod, a machine, and the gateway for one outside the mesh. */
-async function callers({ env }: Platform, lab: MigrationLab): Promise<RunningLoad[]> {
-  const calls = [
-    [await frontend(), urlOf(lab)],
-    [`http://${lab.caller.address}:8080`, urlOf(lab)],
-    [`http://${lab.outside.address}:8080`, `${env.ingress}/`],
-  ] as const;
-  return await Promise.all(calls.map(([app, url]) => startLoad(app, [url], RATE)));
-}
+const callers = async (lab: MigrationLab): Promise<RunningLoad[]> =>
+  await Promise.all(Object.values(await lab.callers()).map(({ app, url }) => startLoad(app, [url], RATE)));
 
 /** Resolves once every caller was answered by a pod. */
 async function untilPodsAnswer(lab: MigrationLab, loads: readonly RunningLoad[]): Promise<number> {
@@ -93,7 +87,7 @@ async function bareSeen(platform: Platform, lab: MigrationLab): Promise<number> 
   await delay(5_000);
   await scale(namespace, 2);
   await delay(5_000);
-  const loads = await callers(platform, lab);
+  const loads = await callers(lab);
   const written = watchWeight(platform.env.kubeconfig, namespace);
   await applyBare(namespace, hostOf(lab), 50);
   const seenAt = await untilPodsAnswer(lab, loads);
@@ -108,7 +102,7 @@ async function bareSeen(platform: Platform, lab: MigrationLab): Promise<number> 
 async function productSeen(platform: Platform, lab: MigrationLab): Promise<number> {
   const { id } = await lab.start(lab.request('seen', { steps: [{ weight: 50, hold: '5s' }], approvals: [50] }));
   await platform.api.waitsFor(id, /approve of 50%/);
-  const loads = await callers(platform, lab);
+  const loads = await callers(lab);
   const written = watchWeight(platform.env.kubeconfig, lab.namespace.name);
   await lab.control(id, 'approve');
   const seenAt = await untilPodsAnswer(lab, loads);
@@ -121,7 +115,7 @@ async function productSeen(platform: Platform, lab: MigrationLab): Promise<numbe
 
 /** Pods beside, and then the machines go: as one does without routes. */
 async function naive(lab: MigrationLab): Promise<number> {
-  const load = await startLoad(await frontend(), [urlOf(lab)], RATE);
+  const load = await podCalls(lab, RATE);
   await scale(lab.namespace.name, 2);
   await Promise.all(lab.machines.map((machine) => powerOff(machine)));
   const { sent } = await load.report();

@@ -2,13 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Unrecoverable } from '../../demo/eventually.ts';
-import { type RunningLoad, startLoad } from '../../demo/load.ts';
+import type { RunningLoad } from '../../demo/load.ts';
 import type { MigrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
 import type { Platform } from '../../test/support/platform.ts';
 import { median } from '../statistics.ts';
 import { applyBare, removeBare, scale } from './bare-routes.ts';
-import { frontend, hostOf, podAnswers, RATE, urlOf } from './callers.ts';
+import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 
 const STEADY_MS = 20_000;
 /** Between two looks at who answers: whoever looks takes processor time from what is measured. */
@@ -61,14 +61,11 @@ export async function measureRuns(platform: Platform, lab: MigrationLab, windows
   };
 }
 
-const load = async (lab: MigrationLab, rate: number): Promise<RunningLoad> =>
-  await startLoad(await frontend(), [urlOf(lab)], rate);
 /** None of its answers is asked to take its time: the last one says when the last request came. */
-const briskLoad = async (lab: MigrationLab): Promise<RunningLoad> =>
-  await startLoad(await frontend(), [urlOf(lab)], PHASE_RATE, undefined, BRISK_SECONDS);
+const briskLoad = (lab: MigrationLab): Promise<RunningLoad> => podCalls(lab, PHASE_RATE, BRISK_SECONDS);
 
 async function calm(lab: MigrationLab): Promise<number> {
-  const loads = await Promise.all([load(lab, RATE), briskLoad(lab)]);
+  const loads = await Promise.all([podCalls(lab, RATE), briskLoad(lab)]);
   await delay(STEADY_MS);
   const [report] = await Promise.all(loads.map((one) => one.stop()));
   return report?.latencyMs.p99 ?? Number.NaN;
@@ -84,7 +81,7 @@ interface Run {
 
 /** From machines to pods, and back again: the next window needs the machines. */
 async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['byPhase']): Promise<Run> {
-  const whole = await load(lab, RATE);
+  const whole = await podCalls(lab, RATE);
   const began = performance.now();
   const steps = [10, 50, 100].map((weight) => ({ weight, hold: '5s' }));
   const { id } = await lab.start(lab.request('whole', { steps, approvals: [10] }));
@@ -109,7 +106,7 @@ async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['
 /** Pods behind a route of 100/0, the same weights, and back: without a look at anything in between. */
 async function movedByHand(lab: MigrationLab): Promise<number> {
   const { name: namespace } = lab.namespace;
-  const loads = await Promise.all([load(lab, RATE), briskLoad(lab)]);
+  const loads = await Promise.all([podCalls(lab, RATE), briskLoad(lab)]);
   await applyBare(namespace, hostOf(lab), 0);
   await delay(HOLD_MS);
   await scale(namespace, 2);

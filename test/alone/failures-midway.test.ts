@@ -11,6 +11,7 @@ import { runAtOnce } from '../support/at-once.ts';
 import { inside } from '../support/inside-machine.ts';
 import { ask, endOf, objectsOf, reaches } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { command } from '../support/sandbox.ts';
 
 interface Row {
   /** What is wrong from the start. */
@@ -109,6 +110,14 @@ const completing: Readonly<Record<string, Row>> = {
       await inside(machine, cutSsh);
     },
     after: async (machine) => await inside(machine, forgetCuts),
+  },
+  // Of all the rows that run beside it too.
+  'every istiod replaced in mid-install': {
+    during: async (machine) => {
+      await until(machine, '[ -e /run/meshlift/dead-man ]');
+      const istiods = ['-n', 'istio-system', 'delete', 'pods', '-l', 'app=istiod'];
+      await command('kubectl', ...istiods, '--grace-period=0', '--force', '--wait=false');
+    },
   },
   // The package's own script makes the group.
   'power lost in mid-install, and back': powerLostIn('/usr/sbin/groupadd'),

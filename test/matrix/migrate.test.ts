@@ -4,11 +4,13 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
+import type { CreateMigration, Manifest } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { podAddress, sandboxEnv } from '../../demo/sandbox-client.ts';
-import { applyObjects } from '../../demo/target.ts';
+import { applyObjects, targetOf } from '../../demo/target.ts';
+import { manifestsBinding } from '../support/deployed.ts';
 import { failedOf, reasonsOf } from '../support/drain-lab.ts';
 import { type MigrationLab, migrationLab, shareOfErrors } from '../support/migration-lab.ts';
 import { migrationRows, runRow } from '../support/migration-rows.ts';
@@ -27,6 +29,7 @@ beforeAll(async () => {
   prometheus = await tcpDoor(new URL(exports['MESHLIFT_PROMETHEUS'] ?? '').host);
   platform = await startPlatform({ worker: { MESHLIFT_PROMETHEUS: `http://${prometheus.address}` } });
   lab = await migrationLab(platform, 'back', 2);
+  await applyObjects([manifestsBinding(lab.namespace.name)]);
 }, 300_000);
 
 afterAll(async () => {
@@ -36,19 +39,32 @@ afterAll(async () => {
 }, 120_000);
 
 const steps = [50, 100].map((weight) => ({ weight, hold: '1s' }));
+/** What a run would not pass by itself. */
+const held: Readonly<Record<string, () => Promise<Partial<CreateMigration>>>> = {
+  applyManifests: async () => ({ target: { manifests: [await newDeployment()], replicas: 2 } }),
+  awaitCutover: () => Promise.resolve({ cutoverAt: new Date(Date.now() + 3_600_000).toISOString() }),
+  proveSilence: () => Promise.resolve({ silence: '1h' }),
+  holdSplit: () => Promise.resolve({ steps: [{ weight: 50, hold: '1s' }] }),
+};
 /** In the last two machines leave: they only go forward. */
-const takenBack = cutoverSteps({ steps, cutoverAt: 'later', target: { deployment: 'orders' } }).slice(0, -2);
+const whole = cutoverSteps({ steps, cutoverAt: 'later', target: { deployment: 'orders' } }).slice(0, -2);
+const takenBack = [...whole, 'applyManifests', 'holdSplit'];
 
 const rows = takenBack.flatMap((step) => (['rollback', 'cancel'] as const).map((action) => ({ step, action })));
+
+/** Beside the one that the lab keeps, and no part of what is found before. */
+async function newDeployment(): Promise<Manifest> {
+  const { namespace } = lab;
+  const found = await targetOf(namespace.name, 'orders');
+  return { ...found, metadata: { name: 'orders-new' } };
+}
 
 test.each(rows)(
   '$action in $step',
   async ({ step, action }) => {
     const load = await lab.load();
-    const cutoverAt = new Date(Date.now() + (step === 'awaitCutover' ? 3_600_000 : 0)).toISOString();
-    const { id } = await lab.start(
-      lab.request('back', { steps, cutoverAt, silence: step === 'proveSilence' ? '1h' : '1s' }),
-    );
+    const more = await held[step]?.();
+    const { id } = await lab.start(lab.request('back', { steps, silence: '1s', ...more }));
     await eventually(
       `${id} is in ${step}`,
       async () => {

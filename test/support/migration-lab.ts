@@ -31,6 +31,12 @@ export const p99OfBoth: MetricQuery = {
   maxRatio: 10,
 };
 
+/** An application that calls, and how it reaches `orders`. */
+interface Caller {
+  readonly app: string;
+  readonly url: string;
+}
+
 export interface MigrationLab extends DrainLab {
   readonly machines: readonly SandboxMachine[];
   /** A machine in the mesh, of another group, that calls. */
@@ -51,9 +57,11 @@ export interface MigrationLab extends DrainLab {
   readonly start: (request: CreateMigration) => Promise<Operation>;
   /** Throws unless it is taken. */
   readonly control: (id: string, action: string, reason?: string) => Promise<void>;
-  /** How many of so many requests of a caller in the mesh each hostname answers. */
-  readonly answeredBy: (requests: number) => Promise<Readonly<Record<string, number>>>;
-  /** What the migrations of the namespace have left: routes, pods, replicas that are not 0, machines out of phase InMesh. */
+  /** A pod and a machine in the mesh, and one outside of it, which comes by the ingress gateway. */
+  readonly callers: () => Promise<Readonly<Record<'pod' | 'machine' | 'outside', Caller>>>;
+  /** How many of so many requests of a caller, by default the pod, each hostname answers. */
+  readonly answeredBy: (requests: number, caller?: Caller) => Promise<Readonly<Record<string, number>>>;
+  /** What the migrations of the namespace have left: routes, Deployments, pods, replicas that are not 0, machines out of phase InMesh. */
   readonly left: () => Promise<string[]>;
 }
 
@@ -71,13 +79,22 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
   await deployTarget(namespace, 'orders');
   await applyObjects([edge(namespace)]);
   await eventually('the ingress gateway leads to the machines', async () => (await fetch(platform.env.ingress)).ok);
+  const callers = async (): Promise<Readonly<Record<'pod' | 'machine' | 'outside', Caller>>> => {
+    const url = `http://${hostOf(namespace)}/`;
+    return {
+      pod: { app: `http://${await podAddress('shop', 'app=frontend')}:8080`, url },
+      machine: { app: `http://${caller.address}:8080`, url },
+      outside: { app: `http://${outside.address}:8080`, url: `${platform.env.ingress}/` },
+    };
+  };
   return {
     ...lab,
     machines,
     caller,
     outside,
     deploy: (variant) => deployTarget(namespace, 'orders', variant),
-    load: async () => await loadOf(platform, namespace, caller, outside),
+    callers,
+    load: async () => await loadOf(namespace, await callers()),
     retries: async () => {
       const host = hostOf(namespace);
       const retries = await Promise.all([
@@ -87,9 +104,9 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
       ]);
       return retries.reduce((sum, count) => sum + count, 0);
     },
-    answeredBy: async (requests) => {
-      const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
-      const load = await startLoad(pod, [`http://${hostOf(namespace)}/`], 100);
+    answeredBy: async (requests, asked) => {
+      const { app, url } = asked ?? (await callers()).pod;
+      const load = await startLoad(app, [url], 100);
       await eventually(`${requests} requests`, async () => (await load.report()).sent >= requests, 60_000, 100);
       return (await load.stop()).answeredBy;
     },
@@ -111,6 +128,7 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
       );
       return [
         ...routes.filter((line) => line !== '' && !line.endsWith('/edge')),
+        ...(await names('deployments')).filter((line) => line !== '' && !line.endsWith('/orders')),
         ...(await names('pods', '-l', 'app=orders')).filter((line) => line !== ''),
         ...(replicas === '0' ? [] : [`${replicas} replicas`]),
         ...phases.filter((line) => !line.endsWith(' InMesh')),
@@ -161,18 +179,14 @@ const hostOf = (namespace: string): string => `orders.${namespace}.svc.cluster.l
 const SLOW_SECONDS = 5;
 
 async function loadOf(
-  { env }: Platform,
   namespace: string,
-  caller: SandboxMachine,
-  outside: SandboxMachine,
+  { pod, machine, outside }: Awaited<ReturnType<MigrationLab['callers']>>,
 ): Promise<Load> {
-  const host = hostOf(namespace);
-  const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
   const loads = await Promise.all([
-    startLoad(pod, [`http://${host}/`], 100, undefined, SLOW_SECONDS),
-    startLoad(pod, [`grpc://${host}:9090`], 40, undefined, SLOW_SECONDS),
-    startLoad(`http://${caller.address}:8080`, [`http://${host}/`], 30, undefined, SLOW_SECONDS),
-    startLoad(`http://${outside.address}:8080`, [`${env.ingress}/`], 30, undefined, SLOW_SECONDS),
+    startLoad(pod.app, [pod.url], 100, undefined, SLOW_SECONDS),
+    startLoad(pod.app, [`grpc://${hostOf(namespace)}:9090`], 40, undefined, SLOW_SECONDS),
+    startLoad(machine.app, [machine.url], 30, undefined, SLOW_SECONDS),
+    startLoad(outside.app, [outside.url], 30, undefined, SLOW_SECONDS),
   ]);
   return {
     sent: async () => (await Promise.all(loads.map((load) => load.report()))).reduce((sum, { sent }) => sum + sent, 0),
