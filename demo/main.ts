@@ -74,7 +74,12 @@ async function mainJob(): Promise<Summary> {
     machines: joined.map((machine, index) => ({ ...machine, phase: after[index] ?? machine.phase })),
     migrations: [migration],
     traffic: total,
-    urls: { api: env.meshliftApi, docs: `${env.meshliftApi}/docs`, temporalUi: 'http://127.0.0.1:8233' },
+    urls: {
+      api: env.meshliftApi,
+      docs: `${env.meshliftApi}/docs`,
+      // Its own start page shows the namespace `default`, where nothing runs.
+      temporalUi: `${env.temporalUi}/namespaces/${env.temporalNamespace}/workflows`,
+    },
     seconds: secondsSoFar(),
   };
 }

@@ -30,6 +30,7 @@ export interface SandboxEnv {
   readonly meshliftApi: string;
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
+  readonly temporalUi: string;
   readonly sshKey: string;
   readonly knownHosts: string;
   readonly packages: string;
@@ -84,6 +85,7 @@ async function readEnv(): Promise<SandboxEnv> {
     meshliftApi: value('MESHLIFT_API'),
     temporalAddress: value('TEMPORAL_ADDRESS'),
     temporalNamespace: value('TEMPORAL_NAMESPACE'),
+    temporalUi: value('MESHLIFT_TEMPORAL_UI'),
     sshKey: value('SANDBOX_SSH_KEY'),
     knownHosts: value('SANDBOX_KNOWN_HOSTS'),
     packages: value('MESHLIFT_PACKAGES'),

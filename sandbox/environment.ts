@@ -7,7 +7,7 @@ import { hostKeyOf } from './machines/ssh-keys.ts';
 import { goBuild } from './parts/go-builds.ts';
 import { prometheusUrl } from './prometheus.ts';
 import { readState } from './state.ts';
-import { temporalAddress } from './temporal.ts';
+import { temporalAddress, temporalUi } from './temporal.ts';
 
 /** Export lines for a POSIX shell. */
 export async function environment(): Promise<string[]> {
@@ -28,6 +28,7 @@ export async function environment(): Promise<string[]> {
     MESHLIFT_ISTIO_NAMESPACE: istio.namespace,
     MESHLIFT_PACKAGES: paths.packages,
     MESHLIFT_PROMETHEUS: prometheusUrl,
+    MESHLIFT_TEMPORAL_UI: temporalUi,
     TEMPORAL_ADDRESS: temporalAddress,
     TEMPORAL_NAMESPACE: temporalNamespace,
     SANDBOX_SSH_KEY: paths.sshKey,

@@ -8,6 +8,7 @@ import { goBuild } from './parts/go-builds.ts';
 import { start, waitUntilReady } from './processes.ts';
 
 export const temporalAddress = `127.0.0.1:${ports.temporal}`;
+export const temporalUi = `http://127.0.0.1:${ports.temporalUi}`;
 
 export async function startTemporal(): Promise<void> {
   const binary = join(await goBuild('temporal'), 'temporal');

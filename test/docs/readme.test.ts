@@ -42,6 +42,12 @@ test('npm run demo onboards three machines, moves two to pods, loses no request,
   expect(summary.traffic.sent).toBeGreaterThanOrEqual(1_000);
   expect(summary.traffic.directions.podToMachine.sent).toBeGreaterThan(0);
   expect(summary.traffic.directions.machineToPod.sent).toBeGreaterThan(0);
+  expect(summary.urls.temporalUi).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/namespaces\/meshlift\/workflows$/);
+  // What the page shows is what the UI's server answers under its own path.
+  const answered = summary.urls.temporalUi.replace('/namespaces/', '/api/v1/namespaces/');
+  const listed = await fetch(`${answered}?query=${encodeURIComponent("WorkflowType='migrateWorkload'")}`);
+  const { executions } = (await listed.json()) as { executions: { execution: { workflowId: string } }[] };
+  expect(executions.map(({ execution }) => execution.workflowId)).toContain('migrate.shop.orders-to-pods');
 }, 600_000);
 
 test('the onboarding calls of the README onboard a machine and take it out again', async () => {
@@ -60,5 +66,7 @@ test('the onboarding calls of the README onboard a machine and take it out again
     ([, verb, phase]) => `${verb ?? ''} ${phase ?? ''}`,
   );
   expect(ends).toEqual(['onboard Succeeded', 'offboard Succeeded']);
+  const { temporalUi } = platform.env;
+  expect(stdout).toContain(`"workflowUrl":"${temporalUi}/namespaces/meshlift/workflows/onboard-shop-${machine}-`);
   expect((await platform.api.machine('shop', machine)).phase).toBe('Offboarded');
 }, 300_000);
