@@ -24,10 +24,12 @@ import type {
   HandOver,
   OwnedObject,
   PodsQuery,
+  RouteDestination,
 } from '../ports/cutover-port.ts';
 import { destinationsOf, httpOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
 import { isBoundToMesh, isForByWildcard, namesService } from '../render/route-hosts.ts';
+import { disown, lastEditorOf, type ManagedFields } from './field-managers.ts';
 import { IstiodDebug } from './istiod-debug.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { type FactsSource, readRootNamespace } from './kubernetes-facts.ts';
@@ -48,7 +50,7 @@ interface RawObject {
     name: string;
     namespace: string;
     resourceVersion?: string;
-    managedFields?: { manager?: string; time?: Date }[];
+    managedFields?: ManagedFields<Date>[];
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
   };
@@ -176,11 +178,7 @@ export class KubernetesCutover implements CutoverPort {
     return await asClusterFailure(`${kind} ${namespace}/${name}`, async () => {
       const object = await this.#read(kind, namespace, name);
       if (object === undefined) return undefined;
-      const [last] = [...(object.metadata.managedFields ?? [])].sort((a, b) => timeOf(b) - timeOf(a));
-      return {
-        ...(object.spec === undefined ? {} : { spec: object.spec }),
-        ...(last?.manager === undefined ? {} : { lastEditor: last.manager }),
-      };
+      return { ...(object.spec === undefined ? {} : { spec: object.spec }), ...lastEditorOf(object.metadata) };
     });
   }
 
@@ -191,7 +189,8 @@ export class KubernetesCutover implements CutoverPort {
     const place = `VirtualService ${namespace}/${virtualService}`;
     await asClusterFailure(`Route ${route} of ${place}`, async () => {
       const object = await this.#read('VirtualService', namespace, virtualService);
-      if (object === undefined || destinationsOf(object.spec, route) === undefined) {
+      const isThere = destinationsOf(object?.spec, route) !== undefined;
+      if (object === undefined || (!isThere && push !== null)) {
         throw failure('RouteMissing', `${place} has no route ${route} any more; put it back, or roll back`);
       }
       // With the resourceVersion that was read: a write in between is a conflict, which is tried again.
@@ -200,9 +199,11 @@ export class KubernetesCutover implements CutoverPort {
       const change = {
         ...{ apiVersion: networking, kind: 'VirtualService' },
         metadata: { namespace, name: virtualService, resourceVersion, annotations },
-        spec: { http: httpOf(object.spec).map((one) => (one.name === route ? { ...one, route: destinations } : one)) },
+        ...(isThere ? { spec: { http: withDestinations(object.spec, route, destinations) } } : {}),
       };
       await this.#client.objects.patch(change, undefined, undefined, manager, undefined, PatchStrategy.MergePatch);
+      if (push !== null) return;
+      await disown(this.#client, { apiVersion: networking, kind: 'VirtualService', namespace, name: virtualService });
     });
   }
 
@@ -299,7 +300,8 @@ export class KubernetesCutover implements CutoverPort {
   }
 }
 
-const timeOf = ({ time }: { readonly time?: Date }): number => time?.getTime() ?? 0;
+const withDestinations = (spec: unknown, route: string, destinations: readonly RouteDestination[]) =>
+  httpOf(spec).map((one) => (one.name === route ? { ...one, route: destinations } : one));
 
 function routeOf(apiVersion: string, kind: string, metadata: RawRoute['metadata']): FoundRoute {
   const ref: ObjectRef = { apiVersion, kind, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };

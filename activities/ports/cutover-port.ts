@@ -195,7 +195,8 @@ export interface CutoverPort {
   scale(namespace: string, deployment: string, replicas: number): Promise<number>;
   /**
    * Sets the destinations of one named HTTP route of somebody's VirtualService, and leaves everything else as it is. `push` is the
-   * annotation that makes istiod push; null takes it away.
+   * annotation that makes istiod push; null takes it away, also where the route is gone, and Meshlift from the object's field managers:
+   * the owner's next server-side apply meets no conflict.
    */
   editRoute(route: GatewayRoute, push: string | null): Promise<void>;
   /** Applies an object that carries the label of its migration. Failure type `ObjectExists`: there is one that is not the migration's. */
