@@ -32,6 +32,7 @@ import {
   renderSubsets,
   targetHeader,
 } from './render/cutover-routes.ts';
+import { guardMessage } from './render/guard-message.ts';
 import { unmarked } from './render/manifests.ts';
 import { describeObject, refOf } from './render/object-ref.ts';
 import { inboundCounters } from './render/proxy-counters.ts';
@@ -207,12 +208,7 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
     /** Throws `GuardIncomplete` while a proxy may send to the Service without asking for one of its sides. */
     async verifyGuarded({ host, ports: numbers }: { host: string; ports: readonly number[] }): Promise<void> {
       const unguarded = await mesh.readUnguarded(host, numbers);
-      if (unguarded.length === 0) return;
-      const named = unguarded.slice(0, NAMED).map(({ proxy, by }) => `${proxy} (${by})`);
-      throw failure(
-        'GuardIncomplete',
-        `Proxies would spread requests to ${host} over machines and pods alike: ${named.join(', ')}; let their routes name a subset, or remove them for the time of the migration`,
-      );
+      if (unguarded.length > 0) throw failure('GuardIncomplete', guardMessage(host, unguarded));
     },
 
     /** What a request brings along, marked as the migration's and without a pod. Failure types: those of the CutoverPort. */

@@ -1,6 +1,6 @@
 /** Parsers of what istiod says of the objects it holds and of the configuration that it has for a proxy. */
 import type { ObjectRef } from '../ports/cluster-port.ts';
-import type { HeldLook } from '../ports/mesh-port.ts';
+import type { HeldLook, UnguardedProxy } from '../ports/mesh-port.ts';
 
 interface RawObject {
   readonly kind?: string;
@@ -22,20 +22,25 @@ export function heldObject(body: unknown, { kind, namespace, name }: ObjectRef):
 type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;
 
+/** A way that a proxy sends by: Envoy's name of it, and the object that it was made of. */
+type Way = Omit<UnguardedProxy, 'proxy'>;
+
 /**
- * `/debug/config_dump` of one proxy: names of routes and listeners that lead to one of the clusters. Listeners that only pass TLS on
- * by the name that the client asks for follow the client, and say nothing of their own (`outbound_.`).
+ * `/debug/config_dump` of one proxy: routes and listeners that lead to one of the clusters. Listeners that only pass TLS on by the name
+ * that the client asks for follow the client, and say nothing of their own (`outbound_.`).
  */
-export function unguardedRoutes(dump: unknown, clusters: ReadonlySet<string>): readonly string[] {
+export function unguardedRoutes(dump: unknown, clusters: ReadonlySet<string>): readonly Way[] {
   const configs = isObject(dump) && Array.isArray(dump['configs']) ? (dump['configs'] as readonly unknown[]) : [];
-  return configs.flatMap((config) => {
+  const ways = configs.flatMap((config) => {
     if (!isObject(config)) return [];
     const routes = listOf(config, 'dynamicRouteConfigs').map((one) => one['routeConfig']);
     const listeners = listOf(config, 'dynamicListeners').map((one) =>
       isObject(one['activeState']) ? one['activeState']['listener'] : undefined,
     );
-    return [...routes, ...listeners].filter((one) => leadsTo(one, clusters)).map((one) => nameOf(one));
+    return [...routes, ...listeners].flatMap((one) => waysTo(one, clusters, { route: nameOf(one) }));
   });
+  // One of several names of a Service or of several paths is told once.
+  return [...new Map(ways.map((way) => [JSON.stringify(way), way])).values()];
 }
 
 const listOf = (value: Json, key: string): readonly Json[] =>
@@ -44,14 +49,40 @@ const listOf = (value: Json, key: string): readonly Json[] =>
 const nameOf = (value: unknown): string => (isObject(value) && typeof value['name'] === 'string' ? value['name'] : '');
 
 /** A destination is named by `cluster`, or by `name` among `weightedClusters`. */
-function leadsTo(value: unknown, clusters: ReadonlySet<string>): boolean {
-  if (Array.isArray(value)) return value.some((one) => leadsTo(one, clusters));
-  if (!isObject(value)) return false;
-  return Object.entries(value).some(([key, inner]) => {
-    if (key === 'cluster' && typeof inner === 'string') return clusters.has(inner);
+function waysTo(value: unknown, clusters: ReadonlySet<string>, outer: Way): readonly Way[] {
+  if (Array.isArray(value)) return value.flatMap((one) => waysTo(one, clusters, outer));
+  if (!isObject(value)) return [];
+  const way = wayOf(value, outer);
+  return Object.entries(value).flatMap(([key, inner]) => {
+    if (key === 'cluster' && typeof inner === 'string') return clusters.has(inner) ? [way] : [];
     if (key === 'weightedClusters' && isObject(inner)) {
-      return listOf(inner, 'clusters').some((one) => clusters.has(nameOf(one)) && one['weight'] !== 0);
+      const leads = listOf(inner, 'clusters').some((one) => clusters.has(nameOf(one)) && one['weight'] !== 0);
+      return leads ? [way] : [];
     }
-    return leadsTo(inner, clusters);
+    return waysTo(inner, clusters, way);
   });
+}
+
+/** A route has something to match by, and often a name; a route and a filter chain say which object they were made of. */
+function wayOf(value: Json, outer: Way): Way {
+  const isNamedRoute = isObject(value['match']) && nameOf(value) !== '';
+  const object = objectBehind(value['metadata']);
+  return {
+    ...outer,
+    ...(isNamedRoute ? { route: `${outer.route}/${nameOf(value)}` } : {}),
+    ...(object === undefined ? {} : { object }),
+  };
+}
+
+/** Of `/apis/networking.istio.io/v1/namespaces/shop/virtual-service/edge`: kind, namespace and name. */
+const configPath = /^\/apis\/[^/]+\/[^/]+\/namespaces\/(?<namespace>[^/]+)\/(?<kind>[^/]+)\/(?<name>[^/]+)$/;
+
+function objectBehind(metadata: unknown): string | undefined {
+  const all = isObject(metadata) ? metadata['filterMetadata'] : undefined;
+  const istio = isObject(all) ? all['istio'] : undefined;
+  const path = isObject(istio) ? istio['config'] : undefined;
+  const { namespace, kind, name } = (typeof path === 'string' ? configPath.exec(path)?.groups : undefined) ?? {};
+  if (namespace === undefined || kind === undefined || name === undefined) return undefined;
+  const words = kind.split('-').map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`);
+  return `${words.join('')} ${namespace}/${name}`;
 }

@@ -110,7 +110,7 @@ export class IstioMesh implements MeshPort {
       if (pod === undefined) continue;
       for (const { proxy } of connections.filter(({ isWatching }) => isWatching)) {
         const dump = await this.#debug.get(pod, `/debug/config_dump?proxyID=${encodeURIComponent(proxy)}`);
-        found.push(...unguardedRoutes(JSON.parse(dump), clusters).map((by) => ({ proxy, by })));
+        found.push(...unguardedRoutes(JSON.parse(dump), clusters).map((way) => ({ proxy, ...way })));
       }
     }
     return found;

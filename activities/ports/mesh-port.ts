@@ -94,10 +94,13 @@ export interface HeldLook {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** A proxy that sends traffic for the Service past its subsets, and the route or listener by which it does. */
+/** A proxy that sends traffic for the Service past its subsets. */
 export interface UnguardedProxy {
   readonly proxy: string;
-  readonly by: string;
+  /** The route or listener by which it does, as Envoy names it, e.g. `http.8080/orders`. */
+  readonly route: string;
+  /** Kind, namespace and name of what that was made of; absent of istiod's default routes, and of what an EnvoyFilter adds. */
+  readonly object?: string;
 }
 
 export interface WatcherLook {

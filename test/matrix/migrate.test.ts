@@ -14,7 +14,7 @@ import { manifestsBinding } from '../support/deployed.ts';
 import { failedOf, reasonsOf } from '../support/drain-lab.ts';
 import { type MigrationLab, migrationLab, shareOfErrors } from '../support/migration-lab.ts';
 import { migrationRows, runRow } from '../support/migration-rows.ts';
-import { endOf } from '../support/operations.ts';
+import { endOf, reaches } from '../support/operations.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { command } from '../support/sandbox.ts';
 import { type TcpDoor, tcpDoor } from '../support/tcp-door.ts';
@@ -117,6 +117,31 @@ test('a Prometheus that is away is waited for', async () => {
   expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
   expect(failedOf(await load.stop())).toBe(0);
   expect(await lab.left()).toEqual([]);
+}, 300_000);
+
+test('a route of a gateway that appears between the plan and its guard keeps the guard from holding', async () => {
+  const [namespace, name] = ['bank', `late-${lab.namespace.name}`];
+  const host = `orders.${lab.namespace.name}.svc.cluster.local`;
+  const spec = {
+    ...{ hosts: ['late.example'], gateways: ['istio-system/ingress'] },
+    http: [{ name: 'late', route: [{ destination: { host } }] }],
+  };
+  const metadata = { name, namespace };
+  const during = async (id: string): Promise<void> => {
+    await reaches(platform.api, id, 'applySubsets');
+    await applyObjects([{ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata, spec }]);
+    await endOf(platform.api, id);
+  };
+  const message = new RegExp(
+    `istio-ingressgateway-[^ ]+\\.istio-system follows VirtualService bank/${name} \\(route http\\.\\d+/late\\).*; name routes of gateways in ownGatewayRoutes.*; all traffic is with the machines, as before`,
+  );
+  try {
+    const ended = await runRow({ platform, lab }, { isLoaded: true, phase: 'RolledBack', message, during });
+    expect(ended).toEqual({ phase: 'RolledBack', message: expect.stringMatching(message) as unknown });
+    expect(Object.keys(await lab.answeredBy(100)).sort()).toEqual(lab.machines.map(({ name }) => name).sort());
+  } finally {
+    await command('kubectl', '-n', namespace, 'delete', '--ignore-not-found', 'virtualservice', name);
+  }
 }, 300_000);
 
 test('nothing is lost while the worker is killed at each step, the API and an istiod once', async () => {

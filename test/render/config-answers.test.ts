@@ -29,6 +29,59 @@ describe('istiod', () => {
 const host = 'orders.shop.svc.cluster.local';
 const plain = `outbound|80||${host}`;
 const clusters = new Set([plain]);
+/** As istiod 1.30 has it for a proxy, cut down to what leads to the Service. */
+const routesOf = (name: string, virtualHost: string, ...found: unknown[]) => ({
+  configs: [
+    {
+      '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump',
+      dynamicRouteConfigs: [{ routeConfig: { name, virtualHosts: [{ name: virtualHost, routes: found }] } }],
+    },
+  ],
+});
+const ledBy = (path: string) => ({ metadata: { filterMetadata: { istio: { config: path } } } });
+const ofGateway = (more: object) => ({
+  name: 'orders',
+  match: { prefix: '/orders', caseSensitive: true },
+  route: { cluster: plain, timeout: '0s', maxGrpcTimeout: '0s' },
+  ...ledBy('/apis/networking.istio.io/v1/namespaces/bank/virtual-service/edge'),
+  decorator: { operation: `${host}:80/orders*` },
+  ...more,
+});
+const byDefault = {
+  name: 'default',
+  match: { prefix: '/' },
+  route: { cluster: plain, timeout: '0s', maxGrpcTimeout: '0s' },
+  decorator: { operation: `${host}:80/*` },
+};
+
+const lines = {
+  filters: [
+    {
+      name: 'envoy.filters.network.tcp_proxy',
+      typedConfig: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+        ...{ statPrefix: plain, cluster: plain },
+      },
+    },
+  ],
+  ...ledBy('/apis/networking.istio.io/v1/namespaces/bank/virtual-service/lines'),
+  transportSocketConnectTimeout: '15s',
+};
+const withoutName = {
+  match: { prefix: '/', caseSensitive: true },
+  route: {
+    weightedClusters: {
+      clusters: [
+        { name: plain, weight: 30 },
+        { name: 'outbound|80||catalog.shop.svc.cluster.local', weight: 70 },
+      ],
+    },
+    ...{ timeout: '0s', maxGrpcTimeout: '0s' },
+  },
+  ...ledBy('/apis/networking.istio.io/v1/namespaces/bank/virtual-service/lines'),
+  decorator: { operation: 'lines:9090/*' },
+};
+
 const routes = (...list: unknown[]) => ({
   configs: [
     {
@@ -52,12 +105,55 @@ const listener = (config: unknown) => ({
 });
 
 describe('a proxy goes past the guard by', () => {
-  test.each<[string, unknown, string[]]>([
-    ['a route to the Service as a whole', routes({ cluster: plain }), ['80']],
-    ['a share of a route', routes({ weightedClusters: { clusters: [{ name: plain, weight: 5 }] } }), ['80']],
-    ['a listener of TCP', listener({ cluster: plain, statPrefix: plain }), ['10.96.0.9_7070']],
-  ])('%s', (_, dump, by) => {
-    expect(unguardedRoutes(dump, clusters)).toEqual(by);
+  test.each<[string, unknown, object[]]>([
+    ['a route to the Service as a whole', routes({ cluster: plain }), [{ route: '80' }]],
+    ['a share of a route', routes({ weightedClusters: { clusters: [{ name: plain, weight: 5 }] } }), [{ route: '80' }]],
+    ['a listener of TCP', listener({ cluster: plain, statPrefix: plain }), [{ route: '10.96.0.9_7070' }]],
+    ["istiod's default", routesOf('80', `${host}:80`, byDefault), [{ route: '80/default' }]],
+    [
+      "somebody's route, which has a name",
+      routesOf('http.80', 'edge.example:80', ofGateway({})),
+      [{ route: 'http.80/orders', object: 'VirtualService bank/edge' }],
+    ],
+    [
+      "a share of somebody's route, which has no name",
+      routesOf('9090', `${host}:9090`, withoutName),
+      [{ route: '9090', object: 'VirtualService bank/lines' }],
+    ],
+    [
+      "somebody's route of TCP",
+      {
+        configs: [
+          { dynamicListeners: [{ activeState: { listener: { name: '10.96.31.201_7070', filterChains: [lines] } } }] },
+        ],
+      },
+      [{ route: '10.96.31.201_7070', object: 'VirtualService bank/lines' }],
+    ],
+    [
+      'several paths of one route, which is told once',
+      routesOf('http.80', 'edge.example:80', ofGateway({}), ofGateway({ match: { path: '/' } })),
+      [{ route: 'http.80/orders', object: 'VirtualService bank/edge' }],
+    ],
+    [
+      'routes of two objects',
+      routesOf(
+        'http.80',
+        'edge.example:80',
+        ofGateway({}),
+        ofGateway(ledBy('/apis/networking.istio.io/v1/namespaces/shop/virtual-service/other')),
+      ),
+      [
+        { route: 'http.80/orders', object: 'VirtualService bank/edge' },
+        { route: 'http.80/orders', object: 'VirtualService shop/other' },
+      ],
+    ],
+    [
+      'what says of itself nothing that is known',
+      routesOf('http.80', 'edge.example:80', ofGateway(ledBy('somewhere'))),
+      [{ route: 'http.80/orders' }],
+    ],
+  ])('%s', (_, dump, ways) => {
+    expect(unguardedRoutes(dump, clusters)).toEqual(ways);
   });
 
   test.each<[string, unknown]>([
