@@ -12,6 +12,7 @@ import type { Operation } from '../api/schemas/operation.ts';
 import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
 import type { Counters } from '../workflows/plan/cutover-analysis.ts';
 import { servesClients } from '../workflows/plan/cutover-checks.ts';
+import { routedBeside } from '../workflows/plan/route-checks.ts';
 import type { AskedQuery, MetricValues } from '../workflows/plan/metric-queries.ts';
 import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
 import { admitHost } from './admit-host.ts';
@@ -55,6 +56,10 @@ export interface SmokeInput extends OnHost {
 export type Deviation =
   /** Kind, namespace and name of an object, and the field manager that wrote it last. */
   | { readonly kind: 'RouteEdited'; readonly object: string; readonly by: string }
+  /** The same of an object that came to route the Service beside the migration. */
+  | { readonly kind: 'RoutedBeside'; readonly object: string; readonly by: string }
+  /** Nothing does any more. */
+  | { readonly kind: 'RoutedAlone' }
   /** Pods take traffic, and none of them is ready. */
   | { readonly kind: 'PodsLost'; readonly message: string };
 
@@ -62,6 +67,10 @@ export interface FollowInput {
   readonly target: CutoverTarget;
   /** Percent of the traffic to pods. */
   readonly weight: number;
+  /** Its objects hold for the whole mesh. */
+  readonly rootNamespace?: string;
+  /** Others were seen to route the Service: it is told once they do not; default false. */
+  readonly isBeside?: boolean;
   /** Routes are edited, and to be left so for now; default false. */
   readonly arePodsAlone?: boolean;
 }
@@ -120,9 +129,11 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
     },
 
     /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after six hours without. */
-    async followCutover({ target, weight, arePodsAlone = false }: FollowInput): Promise<Deviation | undefined> {
+    async followCutover(input: FollowInput): Promise<Deviation | undefined> {
+      const { target, weight, arePodsAlone = false, isBeside = false } = input;
       const { cancellationSignal } = Context.current();
       const until = Date.now() + FOLLOW_MS;
+      let listAt = 0;
       const wanted = arePodsAlone ? [] : [renderSubsets(target, weight, ''), renderRoutes(target, weight, '')];
       while (Date.now() < until) {
         for (const object of wanted) {
@@ -133,6 +144,12 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
         }
         const edited = arePodsAlone ? undefined : await editedGatewayRoute(cutover, target, weight);
         if (edited !== undefined) return edited;
+        if (!arePodsAlone && Date.now() >= listAt) {
+          const beside = await firstBeside(cutover, input);
+          if (beside !== undefined) return beside;
+          if (isBeside) return { kind: 'RoutedAlone' };
+          listAt = Date.now() + LIST_EVERY_MS;
+        }
         const pods =
           weight === 0 ? [] : await cutover.listPods({ namespace: target.namespace, labels: target.podSelector });
         if (weight > 0 && !pods.some(({ isReady }) => isReady)) {
@@ -438,8 +455,22 @@ async function editedGatewayRoute(
   return undefined;
 }
 
+/** By the same rules as before the migration began: what was no obstacle then is none now. */
+async function firstBeside(
+  cutover: CutoverPort,
+  { target, rootNamespace }: FollowInput,
+): Promise<Deviation | undefined> {
+  const routes = await cutover.listRoutes(target.host);
+  const known = rootNamespace === undefined ? {} : { rootNamespace };
+  const [beside] = routedBeside({ ...target, ...known, routes });
+  if (beside === undefined) return undefined;
+  return { kind: 'RoutedBeside', object: describeObject(beside.ref), by: beside.lastEditor ?? 'somebody' };
+}
+
 const FOLLOW_MS = 6 * 3_600_000;
 const FOLLOW_EVERY_MS = 3_000;
+/** Whole kinds of the cluster are listed: seldom. */
+const LIST_EVERY_MS = 15_000;
 
 /** A route that its owner has taken away sends nobody anywhere; answers whether it is there. */
 async function unlessGone(edit: Promise<void>): Promise<boolean> {

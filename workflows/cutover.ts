@@ -66,6 +66,8 @@ export interface CutoverPlan {
   /** Of the Deployment, before anything was touched. */
   readonly replicasBefore: number;
   readonly smokePath: string;
+  /** Whose objects hold for the whole mesh. */
+  readonly rootNamespace?: string;
 }
 
 export class Cutover {
@@ -90,9 +92,7 @@ export class Cutover {
     this.waits = waits;
     this.undo = undo;
     this.gates = gates;
-    const { onForeignEdit = 'reassert' } = plan.request;
-    const pauses = onForeignEdit === 'pause' ? gates : undefined;
-    this.routes = new LeadingRoutes(report, plan, waits, pauses);
+    this.routes = new LeadingRoutes(report, plan, waits, gates);
     this.judging = new Judging(report, plan, this.routes, waits, gates);
     this.id = `${plan.request.namespace}/${plan.request.name}`;
   }
@@ -241,6 +241,7 @@ export class Cutover {
         const approved = isApproved ? await this.gates.untilApproved(weight) : { by: 'the run', why: '' };
         // One that was paused while it waited for its approval stays paused.
         await this.gates.untilResumed();
+        if (this.routes.isRoutedBeside()) await this.routes.untilAlone();
         return approved;
       });
       const before = await this.judging.count();
@@ -280,6 +281,10 @@ export class Cutover {
       const callers = async (): Promise<string | undefined> => {
         const before = await this.judging.countMachines();
         await this.routes.whileFollowed(() => sleep(durationMs(asked), { summary: 'Silence' }));
+        if (this.routes.isRoutedBeside()) {
+          await this.routes.whileFollowed(() => this.routes.untilAlone());
+          return 'others routed the Service meanwhile';
+        }
         const { requests } = countsBetween(before, await this.judging.countMachines());
         if (requests > 0) return `${requests} requests reached machines within ${asked}`;
         return await this.firstThatServes(machines);

@@ -6,6 +6,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  condition,
   isCancellation,
   sleep,
   workflowInfo,
@@ -31,9 +32,10 @@ const MOST_EVENTS = 40_000;
 const waitedTooLong =
   'The run has waited for longer than one workflow can; start it again with fewer steps, or with limits that it can meet';
 
-type RouteEdited = Extract<Deviation, { readonly kind: 'RouteEdited' }>;
+type Of<Kind extends Deviation['kind']> = Extract<Deviation, { readonly kind: Kind }>;
+type Seen = Exclude<Deviation, Of<'PodsLost'>>;
 
-/** What a person has to say to an edit of others. */
+/** What a person has to say to what others do. */
 export interface EditGates {
   readonly pause: (why: string) => void;
   readonly untilResumed: (toMend?: string) => Promise<void>;
@@ -50,7 +52,10 @@ export class LeadingRoutes {
   private readonly target: CutoverTarget;
   private readonly workloadGroup: string;
   private readonly waits: Required<MigrationWaits>;
-  private readonly pauses: EditGates | undefined;
+  private readonly gates: EditGates;
+  /** An edit pauses the run, and is put back once that is resumed; otherwise it is put back at once. */
+  private readonly isPausedByEdits: boolean;
+  private readonly rootNamespace: string | undefined;
   private readonly changes: WeightChange[] = [];
   private weight = 0;
   /** As the subsets were written last, whether or not every client has acknowledged it. */
@@ -62,16 +67,20 @@ export class LeadingRoutes {
   private finalized: CutoverReport['finalized'];
   /** Others have edited what routes, and it was not written again yet. */
   private isEdited = false;
+  /** Others route the Service too, as was seen last. */
+  private isBeside = false;
 
   constructor(
     report: OperationReport,
-    { target, request, isLeftBehind }: Pick<CutoverPlan, 'target' | 'request' | 'isLeftBehind'>,
+    plan: Pick<CutoverPlan, 'target' | 'request' | 'isLeftBehind' | 'rootNamespace'>,
     waits: Required<MigrationWaits>,
-    /** An edit pauses the run by these, and is put back once it is resumed; absent: it is put back at once. */
-    pauses?: EditGates,
+    gates: EditGates,
   ) {
+    const { target, request, isLeftBehind, rootNamespace } = plan;
     this.report = report;
-    this.pauses = pauses;
+    this.gates = gates;
+    this.isPausedByEdits = request.onForeignEdit === 'pause';
+    this.rootNamespace = rootNamespace;
     this.target = target;
     this.workloadGroup = request.workloadGroup;
     this.isMoved = isLeftBehind;
@@ -252,18 +261,41 @@ export class LeadingRoutes {
     await cluster.verifyPushed({ host, types, seen });
   }
 
+  /** Others were seen to route the Service too. What they wrote is theirs: it is told, and the run is paused until it is gone. */
+  isRoutedBeside(): boolean {
+    return this.isBeside;
+  }
+
+  /** Resolves once nobody else was seen to route the Service any more; to be waited for while it is followed. */
+  async untilAlone(): Promise<void> {
+    await condition(() => !this.isBeside);
+  }
+
   /** Never ends by itself. */
   private async follow(): Promise<never> {
     for (;;) {
       const found = await this.nextDeviation();
-      if (found === undefined) continue;
-      const edit = `${found.object} was changed by ${found.by}`;
-      // Once for each edit, however often it is seen until somebody has said resume.
-      if (!this.isEdited) this.pauses?.pause(edit);
-      this.isEdited = true;
-      await this.mayPutBack(edit);
-      await this.putBack(edit);
+      if (found?.kind === 'RoutedAlone') this.isBeside = false;
+      if (found?.kind === 'RoutedBeside') await this.leaveToOthers(found);
+      if (found?.kind === 'RouteEdited') await this.mend(found);
     }
+  }
+
+  /** Resumed while it is still there, the run is paused again at the next look. */
+  private async leaveToOthers({ object, by }: Of<'RoutedBeside'>): Promise<void> {
+    const why = `${object}, which ${by} wrote last, routes ${this.target.host} beside the migration; remove it`;
+    this.isBeside = true;
+    this.gates.pause(why);
+    await this.whilePaused(why);
+  }
+
+  private async mend({ object, by }: Of<'RouteEdited'>): Promise<void> {
+    const edit = `${object} was changed by ${by}`;
+    // Once for each edit, however often it is seen until somebody has said resume.
+    if (!this.isEdited && this.isPausedByEdits) this.gates.pause(edit);
+    this.isEdited = true;
+    await this.mayPutBack(edit);
+    await this.putBack(edit);
   }
 
   private async putBack(edit: string): Promise<void> {
@@ -277,13 +309,15 @@ export class LeadingRoutes {
     this.tell();
   }
 
-  /** Pods are followed meanwhile; what the run was at is told again afterwards. */
   private async mayPutBack(edit: string): Promise<void> {
-    const { pauses } = this;
-    if (pauses === undefined) return;
+    if (this.isPausedByEdits) await this.whilePaused(`${edit}; it is put back then`);
+  }
+
+  /** Pods are followed meanwhile; what the run was at is told again afterwards. */
+  private async whilePaused(toMend: string): Promise<void> {
     const { phase, waitingFor } = this.report.current();
     await this.whileFollowed(
-      () => pauses.untilResumed(`${edit}; it is put back then`),
+      () => this.gates.untilResumed(toMend),
       () => this.followPods(),
     );
     const isToldElse = this.report.current().waitingFor !== undefined;
@@ -295,13 +329,14 @@ export class LeadingRoutes {
   }
 
   /** Undefined where all stood as written for a while, or nobody could look. Throws `PodsLost`. */
-  private async nextDeviation({ arePodsAlone = false } = {}): Promise<RouteEdited | undefined> {
-    const { target, weight } = this;
+  private async nextDeviation({ arePodsAlone = false } = {}): Promise<Seen | undefined> {
+    const { target, weight, rootNamespace, isBeside } = this;
     if (workflowInfo().historyLength > MOST_EVENTS) throw ApplicationFailure.nonRetryable(waitedTooLong, 'HistoryFull');
+    const seen = { isBeside, ...(rootNamespace === undefined ? {} : { rootNamespace }) };
     let found: Deviation | undefined;
     try {
       const looking = followCluster(`Follow the ${arePodsAlone ? 'pods' : 'routes'} of ${target.host}`);
-      found = await looking.followCutover({ target, weight, arePodsAlone });
+      found = await looking.followCutover({ target, weight, arePodsAlone, ...seen });
     } catch (error) {
       if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
       await sleep(LOOK_AGAIN_MS, { summary: 'Nobody could look' });

@@ -143,10 +143,14 @@ function gatesOf(
   const pause = (): void => {
     set({ ...state(), isPaused: true });
   };
+  /** What a person is to see to before, whoever else waits for the same. */
+  let mending: string | undefined;
   const untilResumed = async (toMend?: string): Promise<void> => {
+    mending = state().isPaused ? (toMend ?? mending) : undefined;
     if (!state().isPaused) return;
-    report.waitForOthers(`POST .../resume${toMend === undefined ? '' : ` once this is mended: ${toMend}`}`);
+    report.waitForOthers(`POST .../resume${mending === undefined ? '' : ` once this is mended: ${mending}`}`);
     await condition(() => !state().isPaused);
+    mending = undefined;
     report.waitForOthers(decisionAwaited);
   };
   return {

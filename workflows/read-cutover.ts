@@ -117,6 +117,7 @@ export async function readCutover(
       isLeftBehind: facts.objects.length > 0,
       replicasBefore: facts.objects.length > 0 ? 0 : facts.deployment.replicas,
       smokePath: request.smoke?.path ?? smokePathOf(facts.group),
+      ...(facts.rootNamespace === undefined ? {} : { rootNamespace: facts.rootNamespace }),
     },
   };
 }

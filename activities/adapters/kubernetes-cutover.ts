@@ -64,6 +64,7 @@ interface RawRoute {
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly managedFields?: readonly ManagedFields[];
   };
   readonly spec?: unknown;
 }
@@ -143,6 +144,11 @@ export class KubernetesCutover implements CutoverPort {
         ...(template === undefined ? {} : await readNodes(this.#client, template)),
       };
     });
+  }
+
+  async listRoutes(host: string): Promise<readonly FoundRoute[]> {
+    const [service = '', namespace = ''] = host.split('.');
+    return await asClusterFailure(`Routes of ${host}`, () => this.#routesOf(namespace, service));
   }
 
   async make(manifest: KubernetesObject): Promise<void> {
@@ -307,7 +313,12 @@ function routeOf(apiVersion: string, kind: string, metadata: RawRoute['metadata'
   const ref: ObjectRef = { apiVersion, kind, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' };
   const migration = metadata?.labels?.[migrationLabel];
   const gitOps = gitOpsOf(metadata ?? {});
-  return { ref, ...(migration === undefined ? {} : { migration }), ...(gitOps.length === 0 ? {} : { gitOps }) };
+  return {
+    ref,
+    ...(migration === undefined ? {} : { migration }),
+    ...(gitOps.length === 0 ? {} : { gitOps }),
+    ...lastEditorOf(metadata ?? {}),
+  };
 }
 
 function entryOf({ metadata, spec, status }: RawEntry): FoundEntry {
@@ -327,7 +338,10 @@ const gitOpsMarks: readonly (readonly [RegExp, string])[] = [
   [/^meta\.helm\.sh\//, 'Helm'],
 ];
 
-function gitOpsOf({ labels, annotations }: NonNullable<RawRoute['metadata']>): readonly string[] {
+function gitOpsOf({
+  labels,
+  annotations,
+}: Pick<NonNullable<RawRoute['metadata']>, 'labels' | 'annotations'>): readonly string[] {
   const keys = [...Object.keys(labels ?? {}), ...Object.keys(annotations ?? {})];
   return gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool);
 }

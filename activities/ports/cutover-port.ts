@@ -107,6 +107,8 @@ export interface FoundRoute {
   readonly migration?: string;
   /** Tools that own it. */
   readonly gitOps?: readonly string[];
+  /** Field manager of the last write. */
+  readonly lastEditor?: string;
 }
 
 /** An object that a migration brings along. */
@@ -189,6 +191,8 @@ export interface EntriesQuery {
 /** Failure types: those of the ClusterPort, and `RouteMissing`. */
 export interface CutoverPort {
   readFacts(query: CutoverQuery): Promise<CutoverFacts>;
+  /** VirtualServices, DestinationRules and HTTPRoutes that name the Service of this fully qualified name, in every namespace. */
+  listRoutes(host: string): Promise<readonly FoundRoute[]>;
   /** An object as it stands, and who wrote it last; undefined where it is gone. */
   readOwned(ref: ObjectRef): Promise<OwnedObject | undefined>;
   /** Sets the replicas of a Deployment; returns how many it asked for before. */

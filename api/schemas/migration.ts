@@ -173,7 +173,7 @@ export const CreateMigration = Type.Object(
     onForeignEdit: Type.Optional(
       Type.Union([Type.Literal('reassert'), Type.Literal('pause')], {
         description:
-          'Where somebody else edits what routes the Service: it is put back at once, or the run pauses and puts it back when it is resumed. Told in both; default reassert',
+          'Where somebody else edits what routes the Service: it is put back at once, or the run pauses and puts it back when it is resumed. Told in both; default reassert. An object of others that comes to route the Service beside the run pauses it in both, until it is removed and the run resumed',
       }),
     ),
     gitops: Type.Optional(

@@ -56,6 +56,27 @@ async function offBy(weight: number): Promise<Readonly<Record<string, number>>> 
 const SAMPLE = 1_000;
 const WITHIN = 4;
 
+/** Somebody routes the Service too, and takes that away again. */
+async function meetsRouteBeside(id: string): Promise<void> {
+  const [namespace, name] = ['bank', `beside-${lab.namespace.name}`];
+  const http = [{ route: [{ destination: { host: `orders.${lab.namespace.name}.svc.cluster.local` } }] }];
+  const spec = { hosts: ['beside.example'], gateways: ['istio-system/ingress'], http };
+  await applyObjects([
+    { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name, namespace }, spec },
+  ]);
+  try {
+    await platform.api.waitsFor(
+      id,
+      new RegExp(`mended: VirtualService bank/${name}, which kubectl wrote last`),
+      60_000,
+    );
+  } finally {
+    await command('kubectl', '-n', namespace, 'delete', 'virtualservice', name);
+  }
+  await lab.control(id, 'resume');
+  await platform.api.waitsFor(id, /approve of 100%/);
+}
+
 describe('a migration', () => {
   test('gives pods the share that each step says, and rolled back at 100% leaves everything as it was', async () => {
     const load = await lab.load();
@@ -72,6 +93,7 @@ describe('a migration', () => {
     off['at 20%'] = await offBy(20);
     expect((await approve(50)).status).toBe(200);
     await platform.api.waitsFor(id, /approve of 100%/);
+    await meetsRouteBeside(id);
     // As one repeats whose answer was lost: it approves nothing more.
     expect((await approve(50)).status).toBe(200);
     expect((await approve(100)).body).toMatchObject({

@@ -8,7 +8,7 @@ import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import type { Variant } from '../../demo/target.ts';
+import { applyObjects, type Variant } from '../../demo/target.ts';
 import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
@@ -202,6 +202,38 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       });
       await platform.api.waitsFor(id, /at 50%/);
       await lab.control(id, 'rollback');
+    },
+  },
+  'a rule of others that comes to be for the Service, which pauses the run for as long as it stands': {
+    ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of .*: it came again/ },
+    during: async (id, { platform, lab }) => {
+      const name = `beside-${lab.namespace.name}`;
+      const spec = { host: `orders.${lab.namespace.name}.svc.cluster.local` };
+      const metadata = { name, namespace: 'bank' };
+      const rule = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata, spec };
+      const remove = () => command('kubectl', '-n', 'bank', 'delete', '--ignore-not-found', 'destinationrule', name);
+      const told = new RegExp(`resume once this is mended: DestinationRule bank/${name}, which kubectl wrote last`);
+      await platform.api.waitsFor(id, /at 50%/);
+      try {
+        await applyObjects([rule]);
+        await platform.api.waitsFor(id, told, 60_000);
+        await lab.control(id, 'resume');
+        // It is still there.
+        await platform.api.waitsFor(id, told, 60_000);
+        await remove();
+        await lab.control(id, 'resume');
+        await platform.api.waitsFor(id, /at 50%/, 60_000);
+        await applyObjects([rule]);
+        await platform.api.waitsFor(id, told, 60_000);
+        await lab.control(id, 'rollback', 'it came again');
+        // While it stands the traffic returns, and then it is in the way of seeing that the routes are gone.
+        await eventually('the traffic is with the machines', async () => {
+          const { cutover } = await platform.api.operation(id);
+          return cutover?.weight === 0 && cutover.changes.at(-1)?.why === 'rollback: it came again';
+        });
+      } finally {
+        await remove();
+      }
     },
   },
   'pods that are taken away while the run is paused for an edit': {

@@ -1,28 +1,50 @@
 /** The part of a migration's preflight that looks at what routes the Service already. */
 import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
-import type { FoundRoute } from '../../activities/ports/cutover-port.ts';
+import type { FoundRoute, GatewayRoute } from '../../activities/ports/cutover-port.ts';
 import { describeObject } from '../../activities/render/object-ref.ts';
 import type { CutoverCheck, CutoverInput } from './cutover-checks.ts';
 import { fails, holds, listed } from './verdicts.ts';
+
+/** What routes a Service, and whose of it a migration may find there. */
+interface Routing {
+  readonly routes: readonly FoundRoute[];
+  /** Of the Service. */
+  readonly namespace: string;
+  readonly rootNamespace?: string;
+  readonly migration: string;
+  /** That the migration leads. */
+  readonly gatewayRoutes: readonly Pick<GatewayRoute, 'namespace' | 'virtualService'>[];
+}
+
+const routingOf = ({ request: { namespace, name: migration }, facts }: CutoverInput): Routing => ({
+  ...{ routes: facts.routes, gatewayRoutes: facts.gatewayRoutes, namespace, migration },
+  ...(facts.rootNamespace === undefined ? {} : { rootNamespace: facts.rootNamespace }),
+});
 
 /**
  * A rule of the Service's own name in its namespace goes before one with a wildcard there, and before any of the root namespace; one of
  * a client's namespace goes before both, wildcard or not [pilot/pkg/model/push_context.go, destinationRule].
  */
-function outrankedOf({
-  request: { namespace },
-  facts: { routes, rootNamespace },
-}: CutoverInput): readonly FoundRoute[] {
-  return routes.filter(
+const outrankedOf = ({ routes, namespace, rootNamespace }: Routing): readonly FoundRoute[] =>
+  routes.filter(
     ({ isWildcard, ref }) => isWildcard === true && (ref.namespace === namespace || ref.namespace === rootNamespace),
   );
+
+/** What routes the Service beside the migration: there is no second one. */
+export function routedBeside(routing: Routing): readonly FoundRoute[] {
+  const { routes, gatewayRoutes, migration } = routing;
+  const isOwned = ({ kind, namespace: of, name: named }: ObjectRef): boolean =>
+    kind === 'VirtualService' &&
+    gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
+  const outranked = outrankedOf(routing);
+  return routes.filter((route) => route.migration !== migration && !isOwned(route.ref) && !outranked.includes(route));
 }
 
 /** What such a rule says of TLS, pools or outliers does not hold beside the migration's own. */
 const rulesHold: CutoverCheck = (input) => {
   const type = 'RulesHold';
   const { service } = input.request;
-  const outranked = outrankedOf(input);
+  const outranked = outrankedOf(routingOf(input));
   if (outranked.length === 0) return undefined;
   const named = listed(outranked.map(({ ref }) => `${ref.namespace}/${ref.name}`));
   return fails(
@@ -35,14 +57,8 @@ const rulesHold: CutoverCheck = (input) => {
 
 const routesFree: CutoverCheck = (input) => {
   const type = 'RoutesFree';
-  const { service, name } = input.request;
-  const { routes, gatewayRoutes } = input.facts;
-  const isOwned = ({ namespace: of, name: named }: ObjectRef): boolean =>
-    gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
-  const outranked = outrankedOf(input);
-  const others = routes.filter(
-    (route) => route.migration !== name && !isOwned(route.ref) && !outranked.includes(route),
-  );
+  const { service } = input.request;
+  const others = routedBeside(routingOf(input));
   const owners = others.flatMap(({ gitOps = [] }) => gitOps);
   const named = listed(
     others.map(({ ref, gitOps = [] }) => `${describeObject(ref)}${gitOps.length === 0 ? '' : ` (${listed(gitOps)})`}`),
