@@ -11,7 +11,7 @@ import type { Manifest } from '../api/schemas/migration.ts';
 import type { Operation } from '../api/schemas/operation.ts';
 import type { Accepted, OffboardRequest } from '../workflows/messages.ts';
 import type { Counters } from '../workflows/plan/cutover-analysis.ts';
-import { servesClients } from '../workflows/plan/cutover-checks.ts';
+import { nobodyServes } from '../workflows/plan/cutover-checks.ts';
 import { routedBeside } from '../workflows/plan/route-checks.ts';
 import type { AskedQuery, MetricValues } from '../workflows/plan/metric-queries.ts';
 import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
@@ -60,17 +60,22 @@ export type Deviation =
   | { readonly kind: 'RoutedBeside'; readonly object: string; readonly by: string }
   /** Nothing does any more. */
   | { readonly kind: 'RoutedAlone' }
+  /** No machine would take the traffic back, and why; without a reason: one would again. */
+  | { readonly kind: 'WayBack'; readonly lost?: string }
   /** Pods take traffic, and none of them is ready. */
   | { readonly kind: 'PodsLost'; readonly message: string };
 
 export interface FollowInput {
   readonly target: CutoverTarget;
+  readonly workloadGroup: string;
   /** Percent of the traffic to pods. */
   readonly weight: number;
   /** Its objects hold for the whole mesh. */
   readonly rootNamespace?: string;
   /** Others were seen to route the Service: it is told once they do not; default false. */
   readonly isBeside?: boolean;
+  /** As it was told last: what differs is told. */
+  readonly wayBack?: string;
   /** Routes are edited, and to be left so for now; default false. */
   readonly arePodsAlone?: boolean;
 }
@@ -130,7 +135,7 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
 
     /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after six hours without. */
     async followCutover(input: FollowInput): Promise<Deviation | undefined> {
-      const { target, weight, arePodsAlone = false, isBeside = false } = input;
+      const { target, weight, arePodsAlone = false } = input;
       const { cancellationSignal } = Context.current();
       const until = Date.now() + FOLLOW_MS;
       let listAt = 0;
@@ -144,10 +149,9 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
         }
         const edited = arePodsAlone ? undefined : await editedGatewayRoute(cutover, target, weight);
         if (edited !== undefined) return edited;
-        if (!arePodsAlone && Date.now() >= listAt) {
-          const beside = await firstBeside(cutover, input);
-          if (beside !== undefined) return beside;
-          if (isBeside) return { kind: 'RoutedAlone' };
+        if (Date.now() >= listAt) {
+          const changed = (await changedWayBack(cutover, input)) ?? (await changedBeside(cutover, input));
+          if (changed !== undefined) return changed;
           listAt = Date.now() + LIST_EVERY_MS;
         }
         const pods =
@@ -341,12 +345,11 @@ export function cutoverActivities(ports: CutoverActivityPorts) {
 
     /** Throws `NoMachineServes` unless istiod gives a machine of the group to clients: registered, healthy and not drained. */
     async verifyMachineServes(input: EntriesQuery): Promise<void> {
-      const entries = await cutover.listEntries(input);
-      if (entries.some(servesClients)) return;
-      const why = entries.length === 0 ? 'none is registered' : 'each is drained or unhealthy';
+      const nobody = nobodyServes(input, await cutover.listEntries(input));
+      if (nobody === undefined) return;
       throw failure(
         'NoMachineServes',
-        `No machine of WorkloadGroup ${input.namespace}/${input.workloadGroup} serves (${why}): the traffic stays with the pods until one does; start a machine, or undrain it`,
+        `${nobody}: the traffic stays with the pods until one does; start a machine, or undrain it`,
       );
     },
 
@@ -455,21 +458,33 @@ async function editedGatewayRoute(
   return undefined;
 }
 
-/** By the same rules as before the migration began: what was no obstacle then is none now. */
-async function firstBeside(
+async function changedWayBack(
   cutover: CutoverPort,
-  { target, rootNamespace }: FollowInput,
+  { target: { namespace }, workloadGroup, wayBack }: FollowInput,
 ): Promise<Deviation | undefined> {
+  const query = { namespace, workloadGroup };
+  const nobody = nobodyServes(query, await cutover.listEntries(query));
+  const lost = nobody && `${nobody}: none would take the traffic back now; start a machine, or undrain it`;
+  if (lost === wayBack) return undefined;
+  return { kind: 'WayBack', ...(lost === undefined ? {} : { lost }) };
+}
+
+/** By the same rules as before the migration began: what was no obstacle then is none now. */
+async function changedBeside(
+  cutover: CutoverPort,
+  { target, rootNamespace, isBeside = false, arePodsAlone = false }: FollowInput,
+): Promise<Deviation | undefined> {
+  if (arePodsAlone) return undefined;
   const routes = await cutover.listRoutes(target.host);
   const known = rootNamespace === undefined ? {} : { rootNamespace };
   const [beside] = routedBeside({ ...target, ...known, routes });
-  if (beside === undefined) return undefined;
+  if (beside === undefined) return isBeside ? { kind: 'RoutedAlone' } : undefined;
   return { kind: 'RoutedBeside', object: describeObject(beside.ref), by: beside.lastEditor ?? 'somebody' };
 }
 
 const FOLLOW_MS = 6 * 3_600_000;
 const FOLLOW_EVERY_MS = 3_000;
-/** Whole kinds of the cluster are listed: seldom. */
+/** Objects are listed, some as whole kinds of the cluster: seldom. */
 const LIST_EVERY_MS = 15_000;
 
 /** A route that its owner has taken away sends nobody anywhere; answers whether it is there. */

@@ -313,6 +313,7 @@ export class Cutover {
   /** One after the other, each as any machine that leaves: drained, and as found. One that cannot leave keeps the others waiting. */
   async retireMachines(): Promise<void> {
     const { machines } = this.plan;
+    this.routes.needsNoWayBack();
     await this.report.step('retireMachines', `${machines.length} machines to leave`, async () => {
       for (const machine of machines) await this.retire(machine);
       return { end: 'Succeeded', value: undefined };

@@ -33,7 +33,7 @@ const waitedTooLong =
   'The run has waited for longer than one workflow can; start it again with fewer steps, or with limits that it can meet';
 
 type Of<Kind extends Deviation['kind']> = Extract<Deviation, { readonly kind: Kind }>;
-type Seen = Exclude<Deviation, Of<'PodsLost'>>;
+type Seen = Exclude<Deviation, Of<'PodsLost' | 'WayBack'>>;
 
 /** What a person has to say to what others do. */
 export interface EditGates {
@@ -69,6 +69,8 @@ export class LeadingRoutes {
   private isEdited = false;
   /** Others route the Service too, as was seen last. */
   private isBeside = false;
+  /** Why no machine would take the traffic back, as was seen last. */
+  private wayBack: string | undefined;
 
   constructor(
     report: OperationReport,
@@ -136,6 +138,7 @@ export class LeadingRoutes {
       try {
         await this.haveMachines();
         await this.lead(0, written);
+        this.needsNoWayBack();
         return;
       } catch (error) {
         if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
@@ -153,13 +156,24 @@ export class LeadingRoutes {
   }
 
   private tell(): void {
-    const { weight, soakUntil, finalized } = this;
+    const { weight, soakUntil, finalized, wayBack } = this;
     this.report.tellCutover({
       weight,
       changes: [...this.changes],
       ...(soakUntil === undefined ? {} : { soakUntil }),
       ...(finalized === undefined ? {} : { finalized }),
+      ...(wayBack === undefined ? {} : { wayBack }),
     });
+  }
+
+  private tellWayBack(lost: string | undefined): void {
+    this.wayBack = lost;
+    this.tell();
+  }
+
+  /** Machines have the traffic, or leave. */
+  needsNoWayBack(): void {
+    if (this.wayBack !== undefined) this.tellWayBack(undefined);
   }
 
   /** Resolves once somebody takes what is given back. One activity waits: a night without machines is no long history. */
@@ -211,6 +225,7 @@ export class LeadingRoutes {
   /** Routes before subsets: no client may name a subset that is gone. */
   async takeAway(): Promise<void> {
     const { target } = this;
+    this.needsNoWayBack();
     const cluster = changeCluster(`Take away the routes of ${target.host}`, this.waits.undoMs);
     await cluster.restoreGatewayRoutes({ target });
     const routes = routeRef(target, 'VirtualService');
@@ -328,21 +343,27 @@ export class LeadingRoutes {
     for (;;) await this.nextDeviation({ arePodsAlone: true });
   }
 
-  /** Undefined where all stood as written for a while, or nobody could look. Throws `PodsLost`. */
+  /** Undefined where all stood as written, only the way back was told, or nobody could look. Throws `PodsLost`. */
   private async nextDeviation({ arePodsAlone = false } = {}): Promise<Seen | undefined> {
-    const { target, weight, rootNamespace, isBeside } = this;
+    const { target, workloadGroup, weight, rootNamespace, isBeside, wayBack } = this;
     if (workflowInfo().historyLength > MOST_EVENTS) throw ApplicationFailure.nonRetryable(waitedTooLong, 'HistoryFull');
-    const seen = { isBeside, ...(rootNamespace === undefined ? {} : { rootNamespace }) };
+    const known = {
+      ...{ target, workloadGroup, weight, arePodsAlone, isBeside },
+      ...(rootNamespace === undefined ? {} : { rootNamespace }),
+      ...(wayBack === undefined ? {} : { wayBack }),
+    };
     let found: Deviation | undefined;
     try {
       const looking = followCluster(`Follow the ${arePodsAlone ? 'pods' : 'routes'} of ${target.host}`);
-      found = await looking.followCutover({ target, weight, arePodsAlone, ...seen });
+      found = await looking.followCutover(known);
     } catch (error) {
       if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
       await sleep(LOOK_AGAIN_MS, { summary: 'Nobody could look' });
     }
     if (found?.kind === 'PodsLost') throw ApplicationFailure.nonRetryable(found.message, found.kind);
-    return found;
+    if (found?.kind !== 'WayBack') return found;
+    this.tellWayBack(found.lost);
+    return undefined;
   }
 
   /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */

@@ -41,6 +41,12 @@ export const CutoverReport = Type.Object(
         { ...closed, description: 'Who said that machines may leave' },
       ),
     ),
+    wayBack: Type.Optional(
+      Type.String({
+        description:
+          'Why no machine would take the traffic back now, as the run sees it while it waits; absent where one would. It ends or pauses nothing',
+      }),
+    ),
   },
   closed,
 );

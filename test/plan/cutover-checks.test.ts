@@ -8,6 +8,7 @@ import {
   cutoverConditions,
   type CutoverInput,
   protocolOf,
+  nobodyServes,
   servesClients,
   sidesOf,
   smokePathOf,
@@ -341,6 +342,19 @@ test.each([
   ['drained', { labels: { 'istio.io/draining': '01HZ.a' } }, false],
 ])('a machine that is %s serves clients: %#', (_, more, serves) => {
   expect(servesClients({ name: 'orders-1', address: '192.0.2.1', labels: {}, ...more })).toBe(serves);
+});
+
+const entryThat = (isHealthy: boolean) => ({ name: 'orders-1', address: '192.0.2.1', labels: {}, isHealthy });
+test.each([
+  ['none is there', [], 'No machine of WorkloadGroup shop/orders serves (none is registered)'],
+  [
+    'none is healthy',
+    [entryThat(false)],
+    'No machine of WorkloadGroup shop/orders serves (each is drained or unhealthy)',
+  ],
+  ['one of them serves', [entryThat(false), entryThat(true)], undefined],
+])('whether machines would take traffic where %s', (_, entries, nobody) => {
+  expect(nobodyServes({ namespace: 'shop', workloadGroup: 'orders' }, entries)).toBe(nobody);
 });
 
 test.each<[string, string[][], string]>([

@@ -5,7 +5,7 @@
 import type { WeightChange } from '../../api/schemas/cutover.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
-import { eventually } from '../../demo/eventually.ts';
+import { eventually, Unrecoverable } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { applyObjects, type Variant } from '../../demo/target.ts';
@@ -284,16 +284,24 @@ export const migrationRows: Readonly<Record<string, Row>> = {
     during: async (id, { platform, lab }) => {
       await platform.api.waitsFor(id, /machines warm/);
       await Promise.all(lab.machines.map((machine) => onMachine(machine, 'systemctl stop istio')));
-      await eventually(
-        'istiod has taken them out',
-        async () => !(await kubectl(lab, 'get', 'workloadentries')).includes('orders-'),
-        120_000,
+      const [machine] = lab.machines;
+      if (machine === undefined) throw new Error('unreachable');
+      await wayBackIs(
+        platform,
+        id,
+        /^No machine of WorkloadGroup .*\/orders serves .*: none would take the traffic back/,
       );
+      await onMachine(machine, 'systemctl start istio');
+      await wayBackIs(platform, id, undefined);
+      await onMachine(machine, 'systemctl stop istio');
+      await wayBackIs(platform, id, /No machine/);
       await lab.control(id, 'rollback');
       await platform.api.waitsFor(id, /No machine of WorkloadGroup .*\/orders serves/);
       const served = Object.keys(await lab.answeredBy(100));
       if (served.length !== 2) throw new Error(`Both pods are to answer until a machine does: ${served.join(', ')}`);
       await Promise.all(lab.machines.map((machine) => onMachine(machine, 'systemctl start istio')));
+      const { cutover } = await endOf(platform.api, id);
+      if (cutover?.wayBack !== undefined) throw new Error(`It still tells: ${cutover.wayBack}`);
     },
   },
   'machines that are asked to drain in the soak, of which one has to stay warm': {
@@ -372,6 +380,19 @@ export async function runRow(context: MigrationContext, row: Row): Promise<Pick<
   const { phase, message, cutover } = ended;
   if (row.tells?.(cutover?.changes ?? []) === false) throw new Error(`It tells ${JSON.stringify(cutover)}`);
   return { phase, ...(message === undefined ? {} : { message }) };
+}
+
+/** The run tells it, and goes on soaking. */
+async function wayBackIs({ api }: Platform, id: string, told: RegExp | undefined): Promise<void> {
+  await eventually(
+    `${id} tells that the way back is ${told?.source ?? 'open'}`,
+    async () => {
+      const { cutover, waitingFor = '' } = await api.operation(id);
+      if (!waitingFor.includes('machines warm')) throw new Unrecoverable(`It waits for ${waitingFor}`);
+      return told === undefined ? cutover?.wayBack === undefined : told.test(cutover?.wayBack ?? '');
+    },
+    120_000,
+  );
 }
 
 async function ends(

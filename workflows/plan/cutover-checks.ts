@@ -104,6 +104,16 @@ const serviceExists: CutoverCheck = ({ request: { namespace, service }, facts })
 export const servesClients = ({ isHealthy, labels }: FoundEntry): boolean =>
   isHealthy !== false && (labels[drainingLabel] ?? '') === '';
 
+/** Why nobody would take traffic on machines of the group; undefined where one does. */
+export function nobodyServes(
+  { namespace, workloadGroup }: Pick<CreateMigration, 'namespace' | 'workloadGroup'>,
+  entries: readonly FoundEntry[],
+): string | undefined {
+  if (entries.some(servesClients)) return undefined;
+  const why = entries.length === 0 ? 'none is registered' : 'each is drained or unhealthy';
+  return `No machine of WorkloadGroup ${namespace}/${workloadGroup} serves (${why})`;
+}
+
 const groupExists: CutoverCheck = ({ request: { namespace, workloadGroup }, facts }) => {
   const type = 'MachinesFound';
   const place = `WorkloadGroup ${namespace}/${workloadGroup}`;
