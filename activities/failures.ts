@@ -34,6 +34,7 @@ const failures = {
   NotHealthy: { retryable: true },
   EndpointGivenOut: { retryable: true },
   EndpointNotGivenOut: { retryable: true },
+  SidesMixed: { retryable: true },
   DrainUnproven: { retryable: true },
   NotQuiet: { retryable: true },
   RouteMissing: { retryable: true },

@@ -1,6 +1,9 @@
 /** Every activity, built over the ports; the worker registers them on both task queues, and the workflow chooses. */
 import { clusterActivities } from './cluster.ts';
 import { cutoverActivities } from './cutover.ts';
+import { cutoverMachineActivities } from './cutover-machines.ts';
+import { cutoverPodActivities } from './cutover-pods.ts';
+import { cutoverSideActivities } from './cutover-sides.ts';
 import { floorActivities } from './floors.ts';
 import { hostActivities } from './host.ts';
 import { meshActivities } from './mesh.ts';
@@ -31,5 +34,8 @@ export function createActivities(ports: Ports) {
     ...meshActivities(ports),
     ...floorActivities(ports),
     ...cutoverActivities(ports),
+    ...cutoverSideActivities(ports),
+    ...cutoverPodActivities(ports),
+    ...cutoverMachineActivities(ports),
   };
 }

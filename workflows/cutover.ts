@@ -29,6 +29,7 @@ import {
   MANIFEST_STEPS,
   POD_STEPS,
   shiftStep,
+  sidesStep,
   smokePort,
 } from './plan/cutover-steps.ts';
 import { durationMs } from './plan/durations.ts';
@@ -111,8 +112,8 @@ export class Cutover {
   }
 
   /** Both sides get a name, which changes nothing for anybody yet. */
-  async applySubsets(): Promise<void> {
-    const { target, isLeftBehind } = this.plan;
+  async nameSides(): Promise<void> {
+    const { target, isLeftBehind, request } = this.plan;
     this.undo.register(GUARD_STEPS, `routes of migration ${this.id}`, () => this.routes.takeAway());
     if (isLeftBehind) {
       // A run before has left pods behind its routes, and traffic may go to them: whatever fails, they go before the routes do.
@@ -120,7 +121,8 @@ export class Cutover {
       this.registerPods();
       this.registerReturn();
     }
-    await this.report.step('applySubsets', `every client of ${target.host} to know its two sides`, async () => {
+    const step = sidesStep(request.guard);
+    await this.report.step(step, `every client of ${target.host} to know its two sides`, async () => {
       await this.routes.nameSides();
       return { end: 'Succeeded', value: undefined };
     });
@@ -315,6 +317,7 @@ export class Cutover {
     const { machines } = this.plan;
     this.routes.needsNoWayBack();
     await this.report.step('retireMachines', `${machines.length} machines to leave`, async () => {
+      await this.untilMended(() => this.routes.letMachinesGo());
       for (const machine of machines) await this.retire(machine);
       return { end: 'Succeeded', value: undefined };
     });

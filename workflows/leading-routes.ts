@@ -1,7 +1,4 @@
-/**
- * The routes of a migration: written, and seen at every client before anything rests on them. A write is seen at every istiod, made
- * once more so that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8).
- */
+/** The routes of a migration: each weight written and seen at every client, and put back where others edit it. */
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -13,8 +10,6 @@ import {
 } from '@temporalio/workflow';
 
 import type { Deviation } from '../activities/cutover.ts';
-import type { ObjectRef } from '../activities/ports/cluster-port.ts';
-import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { CutoverReport, WeightChange } from '../api/schemas/cutover.ts';
 import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
@@ -22,8 +17,9 @@ import type { CutoverPlan } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now, type OperationReport } from './operation.ts';
-import { routeRef } from './plan/cutover-steps.ts';
-import type { SeenDraining } from './plan/drain-proof.ts';
+import { routeRef, routeTypesOf } from './plan/cutover-steps.ts';
+import { ProvenWrites } from './proven-writes.ts';
+import { type Sides, sidesOf } from './sides.ts';
 
 const LOOK_AGAIN_MS = 10_000;
 const WAIT_FOR_MACHINES_MS = 6 * 3_600_000;
@@ -56,11 +52,10 @@ export class LeadingRoutes {
   /** An edit pauses the run, and is put back once that is resumed; otherwise it is put back at once. */
   private readonly isPausedByEdits: boolean;
   private readonly rootNamespace: string | undefined;
+  private readonly writes: ProvenWrites;
+  private readonly sides: Sides;
   private readonly changes: WeightChange[] = [];
   private weight = 0;
-  /** As the subsets were written last, whether or not every client has acknowledged it. */
-  private subsetsAt = 0;
-  private pushes = 0;
   /** Some of the traffic went to pods, or may go there. */
   private isMoved: boolean;
   private soakUntil: string | undefined;
@@ -87,6 +82,8 @@ export class LeadingRoutes {
     this.workloadGroup = request.workloadGroup;
     this.isMoved = isLeftBehind;
     this.waits = waits;
+    this.writes = new ProvenWrites(waits);
+    this.sides = sidesOf({ target, isLeftBehind }, this.writes, waits);
   }
 
   /** Percent to pods, as every client has acknowledged it. */
@@ -96,14 +93,15 @@ export class LeadingRoutes {
 
   /** Both sides get a name, which changes nothing for anybody. */
   async nameSides(): Promise<void> {
-    await this.writeSubsets(0);
+    await this.sides.name();
   }
 
-  /** One write for everybody, and one more where TCP changes sides. */
+  /** One write for everybody who follows routes, and what moves the others. */
   async lead(weight: number, { by, why }: Written): Promise<void> {
     this.isMoved ||= weight > 0;
+    await this.sides.before(weight);
     await this.write(weight);
-    if (this.speaks('tcp') && (weight === 100) !== (this.subsetsAt === 100)) await this.writeSubsets(weight);
+    await this.sides.after(weight);
     this.weight = weight;
     this.isEdited = false;
     this.soakUntil = undefined;
@@ -194,20 +192,17 @@ export class LeadingRoutes {
 
   /** No client spreads its requests over both sides. */
   async guardHolds(): Promise<void> {
-    const { host, ports } = this.target;
-    const cluster = readCluster(`See that no proxy goes past the guard of ${host}`, this.waits.routedMs);
-    await cluster.verifyGuarded({ host, ports: ports.map(({ port }) => port) });
+    await this.sides.holds();
   }
 
   /** Every client has these endpoints: none is sent to a side that it does not know yet. */
   async haveEndpoints(addresses: readonly string[]): Promise<void> {
-    const { target } = this;
-    const cluster = readCluster('Wait until every istiod gives the pods out', this.waits.routedMs);
-    const seen = await cluster.verifyOffered({ host: target.host, addresses });
-    await this.beforeProof();
-    const change = changeCluster(`Push the endpoints of ${target.host} once more`, this.waits.changeMs);
-    await change.applySubsets({ target, weight: this.weight, push: this.nextPush() });
-    await this.acknowledged(['cds', 'eds'], seen);
+    await this.sides.haveEndpoints(addresses, this.weight);
+  }
+
+  /** Machines serve nobody any more, and are to leave. */
+  async letMachinesGo(): Promise<void> {
+    await this.sides.letMachinesGo();
   }
 
   /** Waits, and meanwhile puts back what others change of the routes. Throws `PodsLost` where pods take traffic and none is ready. */
@@ -222,7 +217,7 @@ export class LeadingRoutes {
     }
   }
 
-  /** Routes before subsets: no client may name a subset that is gone. */
+  /** Routes before sides: no client may name one that is gone. */
   async takeAway(): Promise<void> {
     const { target } = this;
     this.needsNoWayBack();
@@ -232,48 +227,20 @@ export class LeadingRoutes {
     await cluster.removeObjects({ objects: [routes] });
     const gone = readCluster('Wait until no istiod holds the VirtualService', this.waits.routedMs);
     const seen = await gone.verifyHeld({ refs: [routes], push: null });
-    await this.beforeProof();
-    await cluster.applySubsets({ target, weight: 0, push: this.nextPush() });
-    await this.acknowledged(this.routeTypes(), seen);
-    await cluster.removeObjects({ objects: [routeRef(target, 'DestinationRule')] });
-  }
-
-  private async writeSubsets(weight: number): Promise<void> {
-    const { target } = this;
-    this.subsetsAt = weight;
-    await this.settle('DestinationRule', ['cds', 'eds'], async (push) => {
-      const cluster = changeCluster(`Name the two sides of ${target.host}`, this.waits.changeMs);
-      await cluster.applySubsets({ target, weight, push });
-      return [routeRef(target, 'DestinationRule')];
-    });
+    await this.writes.beforeProof();
+    await this.sides.pushAgain();
+    await this.writes.acknowledged(target.host, routeTypesOf(target), seen);
+    await this.sides.takeAway();
   }
 
   private async write(weight: number): Promise<void> {
     const { target } = this;
-    await this.settle('VirtualService', this.routeTypes(), (push) => {
+    const types = routeTypesOf(target);
+    if (types.length === 0) return;
+    await this.writes.settle('VirtualService', { host: target.host, types }, (push) => {
       const cluster = changeCluster(`Send ${weight}% of ${target.host} to pods`, this.waits.changeMs);
       return cluster.applyRoutes({ target, weight, push });
     });
-  }
-
-  private async settle(
-    kind: 'DestinationRule' | 'VirtualService',
-    types: readonly PushType[],
-    write: (push: string) => Promise<readonly ObjectRef[]>,
-  ): Promise<void> {
-    const push = this.nextPush();
-    const refs = await write(push);
-    const cluster = readCluster(`Wait until every istiod holds the ${kind}`, this.waits.routedMs);
-    const seen = await cluster.verifyHeld({ refs, push });
-    await this.beforeProof();
-    await write(this.nextPush());
-    await this.acknowledged(types, seen);
-  }
-
-  private async acknowledged(types: readonly PushType[], seen: readonly SeenDraining[]): Promise<void> {
-    const { host } = this.target;
-    const cluster = readCluster(`Wait until every client of ${host} has taken it`, this.waits.routedMs);
-    await cluster.verifyPushed({ host, types, seen });
   }
 
   /** Others were seen to route the Service too. What they wrote is theirs: it is told, and the run is paused until it is gone. */
@@ -314,10 +281,8 @@ export class LeadingRoutes {
   }
 
   private async putBack(edit: string): Promise<void> {
-    const { target, weight } = this;
-    await changeCluster(`Name the two sides of ${target.host} again`, this.waits.changeMs).applySubsets({
-      ...{ target, weight, push: this.nextPush() },
-    });
+    const { weight } = this;
+    await this.sides.rewrite(weight);
     await this.write(weight);
     this.isEdited = false;
     this.changes.push({ at: now(), weight, by: 'the run', why: `${edit}: put back` });
@@ -364,23 +329,5 @@ export class LeadingRoutes {
     if (found?.kind !== 'WayBack') return found;
     this.tellWayBack(found.lost);
     return undefined;
-  }
-
-  /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */
-  private async beforeProof(): Promise<void> {
-    await sleep('1s', { summary: 'Before the push that proves' });
-  }
-
-  private routeTypes(): readonly PushType[] {
-    return [...(this.speaks('http') ? (['rds'] as const) : []), ...(this.speaks('tcp') ? (['lds'] as const) : [])];
-  }
-
-  private speaks(wanted: 'http' | 'tcp'): boolean {
-    return this.target.ports.some(({ protocol }) => protocol === wanted);
-  }
-
-  private nextPush(): string {
-    this.pushes += 1;
-    return `${workflowInfo().runId}.${this.pushes}`;
   }
 }

@@ -33,6 +33,7 @@ import {
   refusalOf,
 } from './plan/cutover-state.ts';
 import { cutoverSteps } from './plan/cutover-steps.ts';
+import { leftAtTheEnd } from './plan/describe-migration.ts';
 import { readCutover } from './read-cutover.ts';
 import { takeBack } from './take-back.ts';
 
@@ -85,7 +86,7 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
       }
       const cutover = new Cutover(report, plan, waits, undo, gates);
       await cutover.claimMachines();
-      await cutover.applySubsets();
+      await cutover.nameSides();
       await cutover.guard();
       await cutover.applyManifests();
       await cutover.startPods();
@@ -109,8 +110,7 @@ export async function migrateWorkload(given: MigrationInput): Promise<Operation>
     if (!(error instanceof TemporalFailure) || report.isFinished()) throw error;
     if (state.isFinalizing) {
       const { message } = explainFailure(error);
-      const next = `Remove VirtualService and DestinationRule meshlift-${name} of namespace ${namespace} once it is mended`;
-      return await end(report.finish('Failed', `${message}; the traffic stays with the pods`, next));
+      return await end(report.finish('Failed', `${message}; the traffic stays with the pods`, leftAtTheEnd(request)));
     }
     failedBy = explainFailure(error).message;
     return await rollBack(report, undo, error, id, state);

@@ -87,6 +87,7 @@ export async function readCutover(
     const query = {
       ...{ namespace, workloadGroup, service, deployment, migration, gatewayRoutes },
       ...('manifests' in request.target ? { manifests } : {}),
+      ...(request.guard === 'selector' ? { bySelector: true } : {}),
     };
     const [facts, machines] = await Promise.all([
       cluster.readCutoverFacts(query),

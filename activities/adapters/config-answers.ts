@@ -12,11 +12,29 @@ interface RawObject {
 }
 
 /** `/debug/configz`: the object's annotations, where istiod holds it. */
-export function heldObject(body: unknown, { kind, namespace, name }: ObjectRef): Pick<HeldLook, 'annotations'> {
+export function heldObject(body: unknown, { kind, namespace, name }: ObjectRef): Pick<HeldLook, 'marks'> {
   const held = (Array.isArray(body) ? (body as readonly RawObject[]) : []).find(
     ({ kind: of, metadata }) => of === kind && metadata?.namespace === namespace && metadata.name === name,
   );
-  return held === undefined ? {} : { annotations: held.metadata?.annotations ?? {} };
+  return held === undefined ? {} : { marks: held.metadata?.annotations ?? {} };
+}
+
+/** The parts of `model.Service` in pilot/pkg/model/service.go that are read. */
+interface RawService {
+  readonly Attributes?: {
+    readonly ServiceRegistry?: string;
+    readonly Name?: string;
+    readonly Namespace?: string;
+    readonly Labels?: Readonly<Record<string, string>> | null;
+  };
+}
+
+/** `/debug/registryz`: the Service's labels, where istiod holds it. */
+export function heldService(body: unknown, { namespace, name }: ObjectRef): Pick<HeldLook, 'marks'> {
+  const held = (Array.isArray(body) ? (body as readonly RawService[]) : []).find(
+    ({ Attributes: of }) => of?.ServiceRegistry === 'Kubernetes' && of.Namespace === namespace && of.Name === name,
+  );
+  return held === undefined ? {} : { marks: held.Attributes?.Labels ?? {} };
 }
 
 type Json = Readonly<Record<string, unknown>>;

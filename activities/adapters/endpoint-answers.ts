@@ -5,6 +5,7 @@ import type {
   EndpointQuery,
   MachineQuery,
   MachineService,
+  OfferedLook,
   ProxyConnection,
   PushType,
   ServiceEndpoint,
@@ -76,10 +77,12 @@ function mergePorts(held: readonly Held[]): Map<string, ServiceEndpoint> {
   return byAddress;
 }
 
-/** `/debug/endpointShardz` of one istiod: addresses of the host's endpoints, of which every port is given out. */
-export function offeredAddresses(body: unknown, host: string): readonly string[] {
+/** `/debug/endpointShardz` of one istiod: the host's endpoints of which every port is given out. */
+export function offeredEndpoints(body: unknown, host: string): OfferedLook['endpoints'] {
   const endpoints = mergePorts(heldEndpoints(body).filter((held) => held.host === host));
-  return [...endpoints.values()].filter(({ isOffered }) => isOffered).map(({ address }) => address);
+  return [...endpoints.values()]
+    .filter(({ isOffered }) => isOffered)
+    .map(({ address, labels }) => ({ address, labels }));
 }
 
 /** `/debug/endpointShardz` of one istiod: the machine's own endpoints. */

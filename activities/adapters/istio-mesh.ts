@@ -20,8 +20,8 @@ import type {
   UnguardedProxy,
   WatcherLook,
 } from '../ports/mesh-port.ts';
-import { machineEndpoints, machineServices, offeredAddresses, proxyConnections } from './endpoint-answers.ts';
-import { heldObject, unguardedRoutes } from './config-answers.ts';
+import { machineEndpoints, machineServices, offeredEndpoints, proxyConnections } from './endpoint-answers.ts';
+import { heldObject, heldService, unguardedRoutes } from './config-answers.ts';
 import { IstiodDebug, type IstiodPod } from './istiod-debug.ts';
 import { isGivenOut, readAuthorizations, readSyncStatus } from './istiod-answers.ts';
 import { kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
@@ -94,12 +94,15 @@ export class IstioMesh implements MeshPort {
 
   async readOffered(host: string): Promise<readonly OfferedLook[]> {
     const answers = await this.#askAll('/debug/endpointShardz');
-    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, addresses: offeredAddresses(body, host) }));
+    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, endpoints: offeredEndpoints(body, host) }));
   }
 
   async readHeld(ref: ObjectRef): Promise<readonly HeldLook[]> {
-    const answers = await this.#askAll('/debug/configz');
-    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, ...heldObject(body, ref) }));
+    // istiod takes Services for no configuration.
+    const isService = ref.kind === 'Service';
+    const answers = await this.#askAll(isService ? '/debug/registryz' : '/debug/configz');
+    const held = isService ? heldService : heldObject;
+    return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, ...held(body, ref) }));
   }
 
   async readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]> {

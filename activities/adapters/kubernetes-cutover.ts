@@ -1,13 +1,5 @@
 /** What a migration reads of a Service, its machines and its pods, through the Kubernetes API. */
-import {
-  type KubeConfig,
-  PatchStrategy,
-  type V1Container,
-  type V1ContainerStateWaiting,
-  type V1Pod,
-  type V1PodTemplateSpec,
-  V1ScaleSpec,
-} from '@kubernetes/client-node';
+import { type KubeConfig, PatchStrategy, V1ScaleSpec } from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
 import type { KubernetesObject, ObjectRef } from '../ports/cluster-port.ts';
@@ -16,7 +8,6 @@ import type {
   CutoverPort,
   CutoverQuery,
   EntriesQuery,
-  FoundDeployment,
   FoundEntry,
   FoundPod,
   FoundRoute,
@@ -25,18 +16,23 @@ import type {
   OwnedObject,
   PodsQuery,
   RouteDestination,
+  Selection,
 } from '../ports/cutover-port.ts';
 import { destinationsOf, httpOf, migrationLabel, pushAnnotation, routesName } from '../render/cutover-routes.ts';
 import { managedByLabel, manager } from '../render/names.ts';
-import { isBoundToMesh, isForByWildcard, namesService } from '../render/route-hosts.ts';
+import { isBoundToMesh, isForByWildcard, leadsMesh, namesService } from '../render/route-hosts.ts';
 import { disown, lastEditorOf, type ManagedFields } from './field-managers.ts';
+import { gitOpsOf } from './gitops-marks.ts';
 import { IstiodDebug } from './istiod-debug.ts';
 import { asClusterFailure, found, kubernetesClient, type KubernetesClient } from './kubernetes-client.ts';
 import { type FactsSource, readRootNamespace } from './kubernetes-facts.ts';
 import { type DeploymentLike, handOver, makeManifest, tryOut, unmakeManifest } from './kubernetes-manifests.ts';
 import { readNodes } from './kubernetes-nodes.ts';
 import { readSidePolicies } from './kubernetes-policies.ts';
-import { needsOf, quotaRoom } from './pod-resources.ts';
+import { serviceFacts } from './kubernetes-services.ts';
+import { restoreSelector, selectEndpoints } from './kubernetes-selector.ts';
+import { deploymentOf, podOf } from './kubernetes-workloads.ts';
+import { quotaRoom } from './pod-resources.ts';
 import { listEntries, type RawEntry } from './workload-entries.ts';
 
 const networking = 'networking.istio.io/v1';
@@ -79,7 +75,7 @@ export class KubernetesCutover implements CutoverPort {
   }
 
   async readFacts(query: CutoverQuery): Promise<CutoverFacts> {
-    const { namespace, service, deployment, workloadGroup } = query;
+    const { namespace, deployment, workloadGroup } = query;
     return await asClusterFailure(`Facts for migration ${namespace}/${query.migration}`, async () => {
       const [services, foundDeployment, group, entries, routes, quotas, rootNamespace] = await Promise.all([
         this.#client.core.listNamespacedService({ namespace }),
@@ -88,39 +84,23 @@ export class KubernetesCutover implements CutoverPort {
           : undefined,
         this.#read('WorkloadGroup', namespace, workloadGroup),
         listEntries(this.#client, namespace, workloadGroup),
-        this.#routesOf(namespace, service),
+        this.#routesOf(namespace, query.service),
         this.#client.core.listNamespacedResourceQuota({ namespace }),
         readRootNamespace(this.#source, namespace),
       ]);
-      const [objects, policies, tried] = await Promise.all([
+      const { service, otherServices, own, sides } = serviceFacts(services.items, query);
+      const [objects, policies, tried, sideServices] = await Promise.all([
         this.#ownObjects(query),
         readSidePolicies(this.#client, namespace, rootNamespace),
         Promise.all((query.manifests ?? []).map((manifest) => tryOut(this.#client, manifest))),
+        Promise.all(sides.map((side) => tryOut(this.#client, side))),
       ]);
       const target = foundDeployment ?? tried.find(({ deployment: one }) => one !== undefined)?.deployment;
       const template = target?.spec?.template.spec;
-      const spec = services.items.find(({ metadata }) => metadata?.name === service)?.spec;
       return {
-        host: `${service}.${namespace}.svc.cluster.local`,
-        ...(spec === undefined
-          ? {}
-          : {
-              service: {
-                selector: spec.selector ?? {},
-                isHeadless: spec.clusterIP === 'None',
-                ports: (spec.ports ?? []).map(({ name, port, targetPort, appProtocol }) => ({
-                  port,
-                  ...(name === undefined ? {} : { name }),
-                  ...(targetPort === undefined ? {} : { targetPort: targetPort }),
-                  ...(appProtocol === undefined ? {} : { appProtocol }),
-                })),
-              },
-            }),
-        otherServices: services.items.flatMap(({ metadata, spec: other }) =>
-          other?.selector === undefined || metadata?.name === service
-            ? []
-            : [{ name: metadata?.name ?? '', selector: other.selector }],
-        ),
+        host: `${query.service}.${namespace}.svc.cluster.local`,
+        ...(service === undefined ? {} : { service }),
+        otherServices,
         ...(group === undefined
           ? {}
           : {
@@ -139,7 +119,8 @@ export class KubernetesCutover implements CutoverPort {
         gatewayRoutes: await this.#gatewayRoutes(query),
         ...policies,
         rootNamespace,
-        objects,
+        objects: [...objects, ...own],
+        sideServices: sideServices.map(({ found }) => found),
         quotas: quotas.items.flatMap(quotaRoom),
         ...(template === undefined ? {} : await readNodes(this.#client, template)),
       };
@@ -163,6 +144,14 @@ export class KubernetesCutover implements CutoverPort {
     await handOver(this.#client, input);
   }
 
+  async selectEndpoints(selection: Selection): Promise<boolean> {
+    return await selectEndpoints(this.#client, selection);
+  }
+
+  async restoreSelector(selection: Pick<Selection, 'namespace' | 'service' | 'migration'>): Promise<void> {
+    await restoreSelector(this.#client, selection);
+  }
+
   async scale(namespace: string, name: string, replicas: number): Promise<number> {
     return await asClusterFailure(`Scale of Deployment ${namespace}/${name}`, async () => {
       const scale = await found(this.#client.apps.readNamespacedDeploymentScale({ namespace, name }));
@@ -180,9 +169,9 @@ export class KubernetesCutover implements CutoverPort {
     });
   }
 
-  async readOwned({ kind, namespace, name }: ObjectRef): Promise<OwnedObject | undefined> {
+  async readOwned({ apiVersion, kind, namespace, name }: ObjectRef): Promise<OwnedObject | undefined> {
     return await asClusterFailure(`${kind} ${namespace}/${name}`, async () => {
-      const object = await this.#read(kind, namespace, name);
+      const object = await this.#read(kind, namespace, name, apiVersion);
       if (object === undefined) return undefined;
       return { ...(object.spec === undefined ? {} : { spec: object.spec }), ...lastEditorOf(object.metadata) };
     });
@@ -243,10 +232,8 @@ export class KubernetesCutover implements CutoverPort {
     });
   }
 
-  async #read(kind: string, namespace: string, name: string): Promise<RawObject | undefined> {
-    return await found(
-      this.#client.objects.read<RawObject>({ apiVersion: networking, kind, metadata: { name, namespace } }),
-    );
+  async #read(kind: string, namespace: string, name: string, apiVersion = networking): Promise<RawObject | undefined> {
+    return await found(this.#client.objects.read<RawObject>({ apiVersion, kind, metadata: { name, namespace } }));
   }
 
   async #ownObjects({ namespace, migration }: CutoverQuery): Promise<readonly KubernetesObject[]> {
@@ -284,7 +271,9 @@ export class KubernetesCutover implements CutoverPort {
         { readonly items?: readonly RawRoute[] } | undefined;
       return (answer?.items ?? []).flatMap(({ metadata, spec }) => {
         const route = routeOf(`${group}/v1`, kind, metadata);
-        if (namesService(spec, metadata?.namespace === namespace ? names : names.slice(1))) return [route];
+        const known = metadata?.namespace === namespace ? names : names.slice(1);
+        if (namesService(spec, known))
+          return [{ ...route, ...(leadsMesh(kind, spec, known) ? { isOfMesh: true } : {}) }];
         return kind === 'DestinationRule' && isForByWildcard(spec, host)
           ? [{ ...route, isWildcard: true as const }]
           : [];
@@ -329,60 +318,4 @@ function entryOf({ metadata, spec, status }: RawEntry): FoundEntry {
     labels: { ...spec?.labels, ...metadata?.labels },
     ...(health === undefined ? {} : { isHealthy: health === 'True' }),
   };
-}
-
-/** Labels and annotations by which the field's tools mark what they own. */
-const gitOpsMarks: readonly (readonly [RegExp, string])[] = [
-  [/^argocd\.argoproj\.io\//, 'Argo CD'],
-  [/^(kustomize|helm)\.toolkit\.fluxcd\.io\//, 'Flux'],
-  [/^meta\.helm\.sh\//, 'Helm'],
-];
-
-function gitOpsOf({
-  labels,
-  annotations,
-}: Pick<NonNullable<RawRoute['metadata']>, 'labels' | 'annotations'>): readonly string[] {
-  const keys = [...Object.keys(labels ?? {}), ...Object.keys(annotations ?? {})];
-  return gitOpsMarks.filter(([mark]) => keys.some((key) => mark.test(key))).map(([, tool]) => tool);
-}
-
-function deploymentOf({ metadata, spec, status }: DeploymentLike, isInjected: boolean): FoundDeployment {
-  const template: V1PodTemplateSpec | undefined = spec?.template;
-  return {
-    replicas: spec?.replicas ?? 1,
-    readyReplicas: status?.readyReplicas ?? 0,
-    gitOps: gitOpsOf(metadata ?? {}),
-    labels: template?.metadata?.labels ?? {},
-    isInjected,
-    serviceAccount: template?.spec?.serviceAccountName ?? 'default',
-    containers: (template?.spec?.containers ?? []).map(containerOf),
-    ...(template?.spec === undefined ? {} : { needs: needsOf(template.spec) }),
-  };
-}
-
-const containerOf = ({ name, image = '', ports = [], readinessProbe }: V1Container) => ({
-  name,
-  image,
-  ports: ports.map((port) => ({ ...(port.name === undefined ? {} : { name: port.name }), port: port.containerPort })),
-  hasReadinessProbe: readinessProbe !== undefined,
-});
-
-function podOf({ metadata, status }: V1Pod): FoundPod {
-  const states = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  const unschedulable = status?.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
-  return {
-    name: metadata?.name ?? '',
-    ...(status?.podIP === undefined ? {} : { address: status.podIP }),
-    isReady: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
-    isEnding: metadata?.deletionTimestamp !== undefined,
-    waiting: [
-      ...(unschedulable === undefined ? [] : [`${unschedulable.reason ?? ''}: ${unschedulable.message ?? ''}`]),
-      ...states.flatMap(({ name, state }) => waitsFor(name, state?.waiting)),
-    ],
-  };
-}
-
-function waitsFor(container: string, waiting: V1ContainerStateWaiting | undefined): readonly string[] {
-  if (waiting?.reason === undefined || waiting.reason === 'PodInitializing') return [];
-  return [`${container}: ${waiting.reason}${waiting.message === undefined ? '' : ` (${waiting.message})`}`];
 }

@@ -1,4 +1,5 @@
 /** What a migration reads of a Service, its machines and its pods, and the little it does to them. Plain data only. */
+import type { ServiceLike } from '../render/service-sides.ts';
 import type { FoundService, FoundWorkloadGroup, KubernetesObject, ObjectRef } from './cluster-port.ts';
 
 export interface CutoverQuery {
@@ -8,6 +9,8 @@ export interface CutoverQuery {
   readonly deployment: string;
   /** Whose objects are its own. */
   readonly migration: string;
+  /** Services are to be made for the sides; default: none. */
+  readonly bySelector?: boolean;
   /** What the Deployment is to be made of, as it would be applied; absent: it is there. */
   readonly manifests?: readonly KubernetesObject[];
   readonly gatewayRoutes?: readonly Omit<GatewayRoute, 'destinations' | 'gitOps' | 'isOfMesh'>[];
@@ -109,6 +112,8 @@ export interface FoundRoute {
   readonly gitOps?: readonly string[];
   /** Field manager of the last write. */
   readonly lastEditor?: string;
+  /** Sidecars follow it for the Service's own name: beside it there is no second one. */
+  readonly isOfMesh?: true;
 }
 
 /** An object that a migration brings along. */
@@ -133,7 +138,19 @@ export interface HandOver {
 export interface CutoverFacts {
   /** Fully qualified name of the Service. */
   readonly host: string;
-  readonly service?: FoundService & { readonly isHeadless: boolean };
+  readonly service?: FoundService & {
+    readonly isHeadless: boolean;
+    /** It only gives another host a name. */
+    readonly isExternal?: true;
+    /** The migration that has its selector now; the one told here is as its owner wrote it. */
+    readonly heldBy?: string;
+    /** Tools that own it. */
+    readonly gitOps?: readonly string[];
+    /** What a second Service would say of the same ports. */
+    readonly like: ServiceLike;
+  };
+  /** With `guard: selector`: the Services that it makes. */
+  readonly sideServices?: readonly FoundManifest[];
   /** Every other Service of the namespace that selects something. */
   readonly otherServices: readonly { readonly name: string; readonly selector: Readonly<Record<string, string>> }[];
   readonly group?: FoundWorkloadGroup;
@@ -178,6 +195,14 @@ export interface FoundPod {
   readonly waiting: readonly string[];
 }
 
+export interface Selection {
+  readonly namespace: string;
+  readonly service: string;
+  readonly migration: string;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly push: string;
+}
+
 export interface PodsQuery {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -212,6 +237,13 @@ export interface CutoverPort {
    * conflict with Meshlift. One that is gone, or is not the migration's any more, is left alone.
    */
   handOver(handOver: HandOver): Promise<void>;
+  /**
+   * Sets what a Service selects, and keeps in an annotation what its owner wrote; `push` is the label that makes istiod push. Failure
+   * type `ObjectExists`: another migration has it. False where there is none.
+   */
+  selectEndpoints(selection: Selection): Promise<boolean>;
+  /** The Service as its owner wrote it, field managers included. One that is gone, or that the migration does not have, is left alone. */
+  restoreSelector(selection: Pick<Selection, 'namespace' | 'service' | 'migration'>): Promise<void>;
   listPods(query: PodsQuery): Promise<readonly FoundPod[]>;
   /** The endpoints that machines of a group have registered. */
   listEntries(query: EntriesQuery): Promise<readonly FoundEntry[]>;

@@ -78,12 +78,12 @@ export interface ProxyConnection {
 /** What istiod pushes: clusters, listeners, routes, endpoints. */
 export type PushType = 'cds' | 'lds' | 'rds' | 'eds';
 
-/** The addresses that one istiod gives to clients of a host. */
+/** The endpoints that one istiod gives to clients of a host. */
 export interface OfferedLook {
   readonly istiodPod: string;
   /** `Date` of the reply, by that istiod's clock. */
   readonly at: string;
-  readonly addresses: readonly string[];
+  readonly endpoints: readonly { readonly address: string; readonly labels: Readonly<Record<string, string>> }[];
 }
 
 /** What one istiod holds of an object. */
@@ -91,7 +91,8 @@ export interface HeldLook {
   readonly istiodPod: string;
   /** `Date` of the reply, by that istiod's clock. */
   readonly at: string;
-  readonly annotations?: Readonly<Record<string, string>>;
+  /** Its annotations; of a Service its labels. Absent where it holds none of that name. */
+  readonly marks?: Readonly<Record<string, string>>;
 }
 
 /** A proxy that sends traffic for the Service past its subsets. */
@@ -158,7 +159,7 @@ export interface MeshPort {
   readWatchers(hosts: readonly string[], type?: PushType): Promise<readonly WatcherLook[]>;
   /** What every istiod gives out for the host. */
   readOffered(host: string): Promise<readonly OfferedLook[]>;
-  /** What every istiod holds of the object; no annotations where it holds none of that name. */
+  /** What every istiod holds of the object. */
   readHeld(ref: ObjectRef): Promise<readonly HeldLook[]>;
   /** Proxies that may send to these ports of the host without asking for a subset (`/debug/config_dump`). */
   readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]>;

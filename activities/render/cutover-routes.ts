@@ -1,10 +1,11 @@
 /**
- * The DestinationRule and VirtualService of a migration: two subsets of one Service, and the share of each. They are all that a
- * migration owns in the mesh.
+ * The DestinationRule and VirtualService of a migration: the two sides of one Service, and the share of each. By `guard: selector` the
+ * sides are Services instead of subsets, see `service-sides.ts`.
  */
 import type { KubernetesObject } from '../ports/cluster-port.ts';
 import type { GatewayRoute, RouteDestination } from '../ports/cutover-port.ts';
 import { managedByLabel, manager } from './names.ts';
+import type { SelectorGuard } from './service-sides.ts';
 
 export const machinesSubset = 'machines';
 export const podsSubset = 'kubernetes';
@@ -15,7 +16,8 @@ export const targetHeader = 'x-meshlift-target';
 export const migrationLabel = 'meshlift.dev/migration';
 /**
  * Changing it alone makes istiod push again: its event filter lets through whatever carries a label or annotation that holds
- * `istio.io` [pilot/pkg/model/config_compare.go].
+ * `istio.io` [pilot/pkg/model/config_compare.go]. On a Service it is a label: of those istiod looks at labels, and at no annotation of
+ * ours [pilot/pkg/model/service.go, ServiceAttributes.Equals].
  */
 export const pushAnnotation = 'istio.io.meshlift.dev/push';
 
@@ -38,16 +40,35 @@ export interface CutoverTarget {
   readonly podSelector: Readonly<Record<string, string>>;
   /** Routes of gateways that follow, as they were before. */
   readonly gatewayRoutes: readonly GatewayRoute[];
+  /** What keeps the sides apart is the Service's selector; absent: its routes. */
+  readonly selector?: SelectorGuard;
 }
 
+type Sided = Pick<CutoverTarget, 'migration' | 'namespace' | 'host' | 'selector'>;
+
 export const routesName = (migration: string): string => `meshlift-${migration}`;
+
+/** Labels of whatever a migration owns. */
+export const ownLabels = (migration: string): Readonly<Record<string, string>> => ({
+  [managedByLabel]: manager,
+  [migrationLabel]: migration,
+});
 
 const metadata = ({ migration, namespace }: CutoverTarget, push: string): KubernetesObject['metadata'] => ({
   name: routesName(migration),
   namespace,
-  labels: { [managedByLabel]: manager, [migrationLabel]: migration },
+  labels: ownLabels(migration),
   annotations: { [pushAnnotation]: push },
 });
+
+/** Whom to send to so that pods alone answer: the Service, of which they are a subset, or, by its selector, a Service of their own. */
+export const podsHost = ({ migration, namespace, host, selector }: Sided): string =>
+  selector === undefined ? host : `${routesName(migration)}.${namespace}.svc.cluster.local`;
+
+function sideOf(target: Sided, side: typeof machinesSubset | typeof podsSubset): RouteDestination['destination'] {
+  if (target.selector === undefined) return { host: target.host, subset: side };
+  return { host: side === podsSubset ? podsHost(target) : target.host };
+}
 
 /**
  * TCP changes sides here, since a route that changes alters its clients' listeners, and Envoy closes what is older than its drain time
@@ -71,11 +92,14 @@ export function renderSubsets(target: CutoverTarget, weight: number, push: strin
   };
 }
 
-/** `weight` percent of requests to pods. New TCP connections move as a whole, at 100: their subset does, not their route. */
+/**
+ * `weight` percent of requests to pods. New TCP connections move as a whole, at 100: their subset does, not their route; where the
+ * Service's selector does, they have no route at all.
+ */
 export function renderRoutes(target: CutoverTarget, weight: number, push: string): KubernetesObject {
-  const destination = (subset: string) => ({ destination: { host: target.host, subset } });
+  const to = (side: Parameters<typeof sideOf>[1]): RouteDestination => ({ destination: sideOf(target, side) });
   const isHttp = target.ports.some(({ protocol }) => protocol === 'http');
-  const tcpPorts = target.ports.filter(({ protocol }) => protocol === 'tcp');
+  const tcpPorts = target.selector === undefined ? target.ports.filter(({ protocol }) => protocol === 'tcp') : [];
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'VirtualService',
@@ -88,13 +112,13 @@ export function renderRoutes(target: CutoverTarget, weight: number, push: string
               {
                 name: 'meshlift-smoke',
                 match: [{ headers: { [targetHeader]: { exact: podsSubset } } }],
-                route: [destination(podsSubset)],
+                route: [to(podsSubset)],
               },
               {
                 name: 'meshlift-cutover',
                 route: [
-                  { ...destination(machinesSubset), weight: 100 - weight },
-                  { ...destination(podsSubset), weight },
+                  { ...to(machinesSubset), weight: 100 - weight },
+                  { ...to(podsSubset), weight },
                 ],
               },
             ],
@@ -104,7 +128,7 @@ export function renderRoutes(target: CutoverTarget, weight: number, push: string
         ? {
             tcp: tcpPorts.map(({ port }) => ({
               match: [{ port }],
-              route: [destination(connectionsSubset)],
+              route: [{ destination: { host: target.host, subset: connectionsSubset } }],
             })),
           }
         : {}),
@@ -113,18 +137,18 @@ export function renderRoutes(target: CutoverTarget, weight: number, push: string
 }
 
 /** The same shares for a route of a gateway; other destinations of it, and the port, stay. */
-export function renderGatewayRoute(
-  route: GatewayRoute,
-  { host }: Pick<CutoverTarget, 'host'>,
-  weight: number,
-): GatewayRoute {
-  const isOfHost = ({ destination }: RouteDestination): boolean => isSameHost(destination.host, host, route.namespace);
+export function renderGatewayRoute(route: GatewayRoute, target: Sided, weight: number): GatewayRoute {
+  const isOfHost = ({ destination }: RouteDestination): boolean =>
+    isSameHost(destination.host, target.host, route.namespace);
   const destinations = route.destinations.flatMap((one): RouteDestination[] => {
     if (!isOfHost(one)) return [one];
     const share = route.destinations.length === 1 ? 100 : (one.weight ?? 0);
     const pods = Math.round((share * weight) / 100);
-    const to = (subset: string, part: number) => ({ destination: { ...one.destination, host, subset }, weight: part });
-    return [to(machinesSubset, share - pods), to(podsSubset, pods)];
+    const { destination } = one;
+    return [
+      { destination: { ...destination, ...sideOf(target, machinesSubset) }, weight: share - pods },
+      { destination: { ...withoutSubset(destination), ...sideOf(target, podsSubset) }, weight: pods },
+    ];
   });
   return { ...route, destinations };
 }
@@ -141,21 +165,28 @@ export const destinationsOf = (spec: unknown, route: string): readonly RouteDest
 export const httpOf = (spec: unknown): NonNullable<HttpRoutes['http']> => (spec as HttpRoutes | undefined)?.http ?? [];
 
 /**
- * A gateway's route that a run before has left as it led it, as it was before: both sides of the host as one. A share stays as it was;
- * all of the traffic needs no weight.
+ * A gateway's route that a run before has left as it led it, as it was before: what it sent to both sides as one. A share stays as it
+ * was; all of the traffic needs no weight.
  */
-export function withoutSides(route: GatewayRoute, host: string): GatewayRoute {
-  const isSide = ({ destination }: RouteDestination): boolean =>
-    isSameHost(destination.host, host, route.namespace) &&
-    [machinesSubset, podsSubset].includes(destination.subset ?? '');
-  const sides = route.destinations.filter(isSide);
-  const [first] = sides;
-  if (first === undefined) return route;
-  const { host: named, port } = first.destination;
-  const destination = { host: named, ...(port === undefined ? {} : { port }) };
-  const weight = sides.reduce((sum, one) => sum + (one.weight ?? 0), 0);
-  const others = route.destinations.filter((one) => !isSide(one));
-  return { ...route, destinations: others.length === 0 ? [{ destination }] : [{ destination, weight }, ...others] };
+export function withoutSides(route: GatewayRoute, target: Sided): GatewayRoute {
+  const pods = sideOf(target, podsSubset);
+  const isPods = ({ destination: { host, subset } }: RouteDestination): boolean =>
+    isSameHost(host, pods.host, route.namespace) && subset === pods.subset;
+  const destinations = route.destinations.flatMap((one, index, all): RouteDestination[] => {
+    if (isPods(one)) return [];
+    const beside = all[index + 1];
+    if (beside === undefined || !isPods(beside)) return [one];
+    const destination = target.selector === undefined ? withoutSubset(one.destination) : one.destination;
+    return [{ destination, weight: (one.weight ?? 0) + (beside.weight ?? 0) }];
+  });
+  if (destinations.length === route.destinations.length) return route;
+  const [only, ...others] = destinations;
+  if (only === undefined || others.length > 0) return { ...route, destinations };
+  return { ...route, destinations: [{ destination: only.destination }] };
+}
+
+function withoutSubset({ host, port }: RouteDestination['destination']): RouteDestination['destination'] {
+  return { host, ...(port === undefined ? {} : { port }) };
 }
 
 /** A short name is one of the VirtualService's own namespace. */

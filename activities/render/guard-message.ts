@@ -15,7 +15,8 @@ export function guardMessage(host: string, unguarded: readonly UnguardedProxy[])
 function cureOf(unguarded: readonly UnguardedProxy[]): string {
   const isMade = unguarded.some(({ object }) => object !== undefined);
   const isDefault = unguarded.some(({ object }) => object === undefined);
-  const made = 'name routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration';
+  const made =
+    'name routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration, or ask for guard: selector, which lives with them';
   const byDefault =
     "a route without an object is istiod's default where a proxy does not get the VirtualService of the migration (see defaultVirtualServiceExportTo of the mesh), or an EnvoyFilter's";
   return [...(isMade ? [made] : []), ...(isDefault ? [byDefault] : [])].join('; ');

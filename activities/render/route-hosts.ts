@@ -22,3 +22,13 @@ export function isBoundToMesh(spec: unknown): boolean {
   const { gateways } = (spec ?? {}) as { readonly gateways?: readonly string[] };
   return gateways === undefined || gateways.length === 0 || gateways.includes('mesh');
 }
+
+/** It says for the mesh where calls of one of these names go: not a gateway's own route, nor one of another host that leads there. */
+export function leadsMesh(kind: string, spec: unknown, names: readonly string[]): boolean {
+  const { hosts = [], parentRefs = [] } = (spec ?? {}) as {
+    readonly hosts?: readonly string[];
+    readonly parentRefs?: readonly { readonly kind?: string; readonly name?: string }[];
+  };
+  if (kind === 'VirtualService') return isBoundToMesh(spec) && hosts.some((host) => names.includes(host));
+  return parentRefs.some(({ kind: parent, name = '' }) => parent === 'Service' && names.includes(name));
+}

@@ -170,6 +170,12 @@ export const CreateMigration = Type.Object(
         { ...closed, description: "Requests that only pods get; default: the path of the group's HTTP probe" },
       ),
     ),
+    guard: Type.Optional(
+      Type.Union([Type.Literal('routes'), Type.Literal('selector')], {
+        description:
+          "What keeps traffic from pods until their weight: routes (default), subsets of the Service that every caller's routes name; selector, for Services that others route or have rules for: the Service selects machines alone until 100%, pods are reached through a second one, and callers that follow no route move at once at 100%",
+      }),
+    ),
     onForeignEdit: Type.Optional(
       Type.Union([Type.Literal('reassert'), Type.Literal('pause')], {
         description:
@@ -179,7 +185,7 @@ export const CreateMigration = Type.Object(
     gitops: Type.Optional(
       Type.Literal('paused', {
         description:
-          'Argo CD, Flux or Helm, which manage the Deployment or an owned VirtualService, do not put back what the run changes: the caller has seen to it',
+          'Argo CD, Flux or Helm, which manage the Deployment, an owned VirtualService or, with guard: selector, the Service, do not put back what the run changes: the caller has seen to it',
       }),
     ),
     ownGatewayRoutes: Type.Optional(

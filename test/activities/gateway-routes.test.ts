@@ -12,6 +12,7 @@ import { pushAnnotation, renderGatewayRoute } from '../../activities/render/cuto
 import { sandboxEnv } from '../../demo/sandbox-client.ts';
 import { applyObjects } from '../../demo/target.ts';
 import { deployed, migrationsBinding } from '../support/deployed.ts';
+import { cutoverTarget } from '../support/cutover-target.ts';
 import { testNamespace, type TestNamespace } from '../support/namespaces.ts';
 import { command, kubectl } from '../support/sandbox.ts';
 
@@ -70,7 +71,10 @@ const found = (): GatewayRoute => ({
   destinations: [{ destination: { host: host() } }],
 });
 const lead = async (weight: number): Promise<void> => {
-  await cutover.editRoute(renderGatewayRoute(found(), { host: host() }, weight), `run.${weight}`);
+  await cutover.editRoute(
+    renderGatewayRoute(found(), { ...cutoverTarget, namespace: namespace.name, host: host() }, weight),
+    `run.${weight}`,
+  );
 };
 
 test('is its owner’s alone again, who applies it anew without a conflict', async () => {

@@ -7,7 +7,8 @@ import { parse } from 'yaml';
 
 import { renderRoutes, renderSubsets } from '../../activities/render/cutover-routes.ts';
 import { type RenderInput, renderMachineFiles } from '../../activities/render/machine-files.ts';
-import { cutoverTarget } from '../support/cutover-target.ts';
+import { renderSides } from '../../activities/render/service-sides.ts';
+import { cutoverTarget, selectorTarget } from '../support/cutover-target.ts';
 
 const input: RenderInput = {
   request: {
@@ -50,5 +51,6 @@ test('shows every object as it is rendered', async () => {
   const enforced = renderMachineFiles({ ...input, enforcement: 'enforce' }).objects;
   const shared = observed.filter(({ kind }) => kind === 'WorkloadGroup' || kind === 'ServiceAccount');
   const own = [...observed, ...enforced].filter(({ kind }) => kind !== 'WorkloadGroup' && kind !== 'ServiceAccount');
-  expect(shown).toEqual([...shared, ...own, renderSubsets(target, 20, push), renderRoutes(target, 20, push)]);
+  const sides = renderSides({ ...selectorTarget, migration: 'orders-to-pods' }, push);
+  expect(shown).toEqual([...shared, ...own, renderSubsets(target, 20, push), renderRoutes(target, 20, push), ...sides]);
 });

@@ -168,36 +168,63 @@ test('nothing is lost while the worker is killed at each step, the API and an is
   expect(await lab.left()).toEqual([]);
 }, 600_000);
 
-test('TCP moves as a whole: connections that are kept stay, new ones go to pods', async () => {
-  const namespace = lab.namespace.name;
-  const spec = { selector: { app: 'orders' }, ports: [{ name: 'tcp', port: 7070, targetPort: 7070 }] };
-  await applyObjects([{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'lines', namespace }, spec }]);
-  const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
-  const steps = [{ weight: 100, hold: '1s' }];
-  const whole = { service: 'lines', steps, approvals: [100], soak: '1h', ownGatewayRoutes: [] };
-  const { id } = await lab.start(lab.request('lines', whole));
-  await platform.api.waitsFor(id, /approve of 100%/);
-  const target = `tcp://lines.${namespace}.svc.cluster.local:7070`;
-  const kept = await startLoad(pod, [target], 50, 20);
-  await eventually('20 connections are kept', async () => (await kept.report()).connections.open === 20);
-  await lab.control(id, 'approve');
-  await platform.api.waitsFor(id, /machines warm/);
-  const fresh = await startLoad(pod, [target], 50, 20);
-  const { sent } = await kept.report();
-  // Longer than Envoy would leave connections on a listener that was altered: 45 s.
-  await eventually('50 s of lines were sent', async () => (await kept.report()).sent > sent + 2_500, 90_000, 500);
-  const [old, young] = await Promise.all([kept.stop(), fresh.stop()]);
-  await lab.control(id, 'rollback', 'a test');
-  expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
-  const isMachine = (name: string): boolean => lab.machines.some((machine) => machine.name === name);
-  const told = ({ connections: { opened, cut }, failed, answeredBy }: LoadReport) => ({
-    ...{ opened, cut, failed },
-    sides: [...new Set(Object.keys(answeredBy).map((name) => (isMachine(name) ? 'machine' : 'pod')))],
-  });
-  expect(told(old)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['machine'] });
-  expect(told(young)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['pod'] });
-  expect(await lab.left()).toEqual([]);
-}, 300_000);
+test.each(['routes', 'selector'] as const)(
+  'TCP moves as a whole by %s: connections that are kept stay, new ones go to pods',
+  async (guard) => {
+    const namespace = lab.namespace.name;
+    const tcp = { name: 'tcp', port: 7070, targetPort: 7070 };
+    const spec = { selector: { app: 'orders' }, ports: [tcp] };
+    await applyObjects([{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'lines', namespace }, spec }]);
+    const pod = `http://${await podAddress('shop', 'app=frontend')}:8080`;
+    const target = `tcp://lines.${namespace}.svc.cluster.local:7070`;
+    const keep = async (connections = 20) => await startLoad(pod, [target], 50, connections);
+    await eventually('its callers have it', async () => {
+      const probe = await keep(5);
+      await eventually('lines are sent', async () => (await probe.report()).sent >= 20);
+      return (await probe.stop()).failed === 0;
+    });
+    // No other Service has that port of the machines: what becomes of its connections is what the migration does.
+    const portOfOrders = async (op: object) =>
+      await command(
+        'kubectl',
+        '-n',
+        namespace,
+        'patch',
+        'service',
+        'orders',
+        '--type=json',
+        `-p=[${JSON.stringify(op)}]`,
+      );
+    await portOfOrders({ op: 'remove', path: '/spec/ports/2' });
+    const steps = [{ weight: 100, hold: '1s' }];
+    const whole = { service: 'lines', steps, approvals: [100], soak: '1h', ownGatewayRoutes: [], guard };
+    // A guard by routes closes those that are older than itself.
+    const older = guard === 'selector' ? await keep() : undefined;
+    const { id } = await lab.start(lab.request('lines', whole));
+    await platform.api.waitsFor(id, /approve of 100%/);
+    const kept = older ?? (await keep());
+    await eventually('20 connections are kept', async () => (await kept.report()).connections.open === 20);
+    await lab.control(id, 'approve');
+    await platform.api.waitsFor(id, /machines warm/);
+    const fresh = await keep();
+    const { sent } = await kept.report();
+    // Longer than Envoy would leave connections on a listener that was altered: 45 s.
+    await eventually('50 s of lines were sent', async () => (await kept.report()).sent > sent + 2_500, 90_000, 500);
+    const [old, young] = await Promise.all([kept.stop(), fresh.stop()]);
+    await lab.control(id, 'rollback', 'a test');
+    expect(await endOf(platform.api, id)).toMatchObject({ phase: 'RolledBack' });
+    const isMachine = (name: string): boolean => lab.machines.some((machine) => machine.name === name);
+    const told = ({ connections: { opened, cut }, failed, answeredBy }: LoadReport) => ({
+      ...{ opened, cut, failed },
+      sides: [...new Set(Object.keys(answeredBy).map((name) => (isMachine(name) ? 'machine' : 'pod')))],
+    });
+    await portOfOrders({ op: 'add', path: '/spec/ports/2', value: tcp });
+    expect(told(old)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['machine'] });
+    expect(told(young)).toEqual({ opened: 20, cut: 0, failed: 0, sides: ['pod'] });
+    expect(await lab.left()).toEqual([]);
+  },
+  300_000,
+);
 
 test('0 of 30,000 requests fail from start to finalize, with the worker killed at each step of that', async () => {
   await lab.deploy({});

@@ -47,13 +47,15 @@ const deployment: FoundDeployment = {
   serviceAccount: 'orders',
   containers: [{ name: 'app', image: 'orders:2', ports: [{ name: 'http', port: 8080 }], hasReadinessProbe: true }],
 };
+const service: NonNullable<CutoverFacts['service']> = {
+  selector: { app: 'orders' },
+  isHeadless: false,
+  ports: [{ name: 'http', port: 80, targetPort: 8080 }],
+  like: { annotations: {}, spec: {} },
+};
 const facts: CutoverFacts = {
   host: 'orders.shop.svc.cluster.local',
-  service: {
-    selector: { app: 'orders' },
-    isHeadless: false,
-    ports: [{ name: 'http', port: 80, targetPort: 8080 }],
-  },
+  service,
   otherServices: [{ name: 'payments', selector: { app: 'payments' } }],
   group: { isOurs: true, annotations: {}, spec: { template: { serviceAccount: 'orders' } } },
   entries: [entry('orders-1'), entry('orders-2')],
@@ -70,7 +72,7 @@ const withFacts = (more: Partial<CutoverFacts>): CutoverInput => ({ ...ready, fa
 const withDeployment = (more: Partial<FoundDeployment>): CutoverInput =>
   withFacts({ deployment: { ...deployment, ...more } });
 const withService = (more: Partial<NonNullable<CutoverFacts['service']>>): CutoverInput =>
-  withFacts({ service: { selector: { app: 'orders' }, isHeadless: false, ports: [], ...facts.service, ...more } });
+  withFacts({ service: { ...service, ...more } });
 const asked = (more: Partial<CreateMigration>): CutoverInput => ({ ...ready, request: { ...request, ...more } });
 const without = (field: 'service' | 'group' | 'deployment'): CutoverInput => {
   const rest = Object.fromEntries(Object.entries(facts).filter(([key]) => key !== field));

@@ -12,10 +12,11 @@ import {
   withoutSides,
 } from '../../activities/render/cutover-routes.ts';
 import { refOf } from '../../activities/render/object-ref.ts';
+import { renderGuard, renderSides } from '../../activities/render/service-sides.ts';
 import { type CreateMigration, type Manifest, MigrationPlan } from '../../api/schemas/migration.ts';
-import { describeMigration } from '../../workflows/plan/describe-migration.ts';
+import { describeMigration, leftAtTheEnd } from '../../workflows/plan/describe-migration.ts';
 import { appliedManifests } from '../../workflows/plan/migration-target.ts';
-import { cutoverTarget } from '../support/cutover-target.ts';
+import { cutoverTarget, selectorTarget } from '../support/cutover-target.ts';
 
 const request: CreateMigration = {
   ...{ name: 'move', namespace: 'shop', workloadGroup: 'orders', service: 'orders' },
@@ -104,7 +105,7 @@ describe('of VirtualServices of others', () => {
   test('one that a run before has left at its guard stays, and is put back as it was before that', () => {
     const [orders = unreachable()] = routes;
     const left = renderGatewayRoute(orders, target, 0);
-    const plan = planOf({ ...nothing, gatewayRoutes: [left] }, { gatewayRoutes: [withoutSides(left, host)] });
+    const plan = planOf({ ...nothing, gatewayRoutes: [left] }, { gatewayRoutes: [withoutSides(left, target)] });
     expect(changes(plan)).toContain('unchanged VirtualService shop/edge');
     expect(plan.rollback).toContain(`route orders of VirtualService shop/edge as it was: ${host}:80`);
   });
@@ -125,6 +126,58 @@ describe('of VirtualServices of others', () => {
   test('are as the schema of the answer says', () => {
     const plan = planOf({ ...nothing, gatewayRoutes: routes }, { gatewayRoutes: routes });
     expect(Errors(MigrationPlan, { conditions: [], ...plan })).toEqual([]);
+  });
+});
+
+describe('by guard: selector', () => {
+  const bySelector: CutoverTarget = { ...selectorTarget, migration: 'move' };
+  const planOfSelector = (objects: readonly KubernetesObject[]) =>
+    describeMigration(
+      { request: { ...request, guard: 'selector' }, target: bySelector, replicasBefore: 0 },
+      renderGuard(bySelector, 0, ''),
+      { ...nothing, objects },
+    );
+  const serviceWith = (selector: object): KubernetesObject => ({
+    ...{ apiVersion: 'v1', kind: 'Service', metadata: { namespace: 'shop', name: 'orders' }, spec: { selector } },
+  });
+
+  test('Services of the sides are made, and the Service is changed in its selector', () => {
+    const plan = planOfSelector([]);
+    expect(changes(plan)).toEqual([
+      'create Service shop/meshlift-move-machines',
+      'create Service shop/meshlift-move',
+      'create VirtualService shop/meshlift-move',
+      'change Service shop/orders',
+    ]);
+    const selector = { app: 'orders', 'meshlift.dev/workload-group': 'orders' };
+    expect(plan.objects.at(-1)?.object).toEqual(serviceWith(selector));
+    expect(plan.steps.map(({ name }) => name)).toContain('applyServices');
+    expect(plan.rollback.slice(-2)).toEqual([
+      'selector of Service shop/orders as it was: app=orders',
+      'no VirtualService of the migration, and none of its Services meshlift-move and meshlift-move-machines',
+    ]);
+    expect(Errors(MigrationPlan, { conditions: [], ...plan })).toEqual([]);
+  });
+
+  test('what a run before has left stands, whatever the API server filled in', () => {
+    const sides = renderSides(bySelector, '').map((side) => ({
+      ...side,
+      spec: { ...(side.spec as object), clusterIP: '10.96.0.7' },
+    }));
+    const guarded = serviceWith({ app: 'orders', 'meshlift.dev/workload-group': 'orders' });
+    expect(changes(planOfSelector([...sides, guarded]))).toEqual([
+      'unchanged Service shop/meshlift-move-machines',
+      'unchanged Service shop/meshlift-move',
+      'create VirtualService shop/meshlift-move',
+      'unchanged Service shop/orders',
+    ]);
+    const atPods = serviceWith({ app: 'orders', version: 'v2' });
+    expect(changes(planOfSelector([...sides, atPods])).at(-1)).toBe('change Service shop/orders');
+  });
+
+  test('where its end could not be written, a person is told what to do', () => {
+    expect(leftAtTheEnd({ ...request, guard: 'selector' })).toMatch(/Service shop\/orders the selector .*annotation/);
+    expect(leftAtTheEnd(request)).toMatch(/^Remove VirtualService and DestinationRule meshlift-move/);
   });
 });
 

@@ -1,7 +1,7 @@
 /** What istiod says of the objects that it holds, and of where a proxy would send. */
 import { describe, expect, test } from '@jest/globals';
 
-import { heldObject, unguardedRoutes } from '../../activities/adapters/config-answers.ts';
+import { heldObject, heldService, unguardedRoutes } from '../../activities/adapters/config-answers.ts';
 
 const ref = {
   apiVersion: 'networking.istio.io/v1',
@@ -16,13 +16,30 @@ describe('istiod', () => {
     metadata: { name: 'meshlift-orders', namespace: 'shop', annotations: { push: '1' } },
   };
   test.each([
-    ['holds the object with its annotations', [held], { annotations: { push: '1' } }],
-    ['holds it without any', [{ ...held, metadata: { name: ref.name, namespace: 'shop' } }], { annotations: {} }],
+    ['holds the object with its annotations', [held], { marks: { push: '1' } }],
+    ['holds it without any', [{ ...held, metadata: { name: ref.name, namespace: 'shop' } }], { marks: {} }],
     ['holds one of another namespace', [{ ...held, metadata: { ...held.metadata, namespace: 'bank' } }], {}],
     ['holds one of another kind', [{ ...held, kind: 'DestinationRule' }], {}],
     ['answers nothing', null, {}],
   ])('%s', (_, body, expected) => {
     expect(heldObject(body, ref)).toEqual(expected);
+  });
+});
+
+describe('of Services, istiod', () => {
+  const service = (Namespace: string, ServiceRegistry = 'Kubernetes') => ({
+    Attributes: { ServiceRegistry, Name: 'orders', Namespace, Labels: { push: '1' } },
+    hostname: 'orders.shop.svc.cluster.local',
+  });
+  const of = { apiVersion: 'v1', kind: 'Service', namespace: 'shop', name: 'orders' };
+  test.each([
+    ['holds the Service with its labels', [service('shop')], { marks: { push: '1' } }],
+    ['holds one without any', [{ Attributes: { ...service('shop').Attributes, Labels: null } }], { marks: {} }],
+    ['holds one of another namespace', [service('bank')], {}],
+    ['holds a ServiceEntry of that name', [service('shop', 'External')], {}],
+    ['answers nothing', null, {}],
+  ])('%s', (_, body, expected) => {
+    expect(heldService(body, of)).toEqual(expected);
   });
 });
 

@@ -109,11 +109,11 @@ describe('a gateway’s route that a run before has left', () => {
     ['a share', route({ ...whole, weight: 70 }, elsewhere)],
   ])('is read as it was before: %s', (_, before) => {
     for (const weight of [0, 35, 100]) {
-      expect(withoutSides(renderGatewayRoute(before, { host }, weight), host)).toEqual(before);
+      expect(withoutSides(renderGatewayRoute(before, target, weight), target)).toEqual(before);
     }
   });
 
   test('is left alone where it leads to no side', () => {
-    expect(withoutSides(route(elsewhere), host)).toEqual(route(elsewhere));
+    expect(withoutSides(route(elsewhere), target)).toEqual(route(elsewhere));
   });
 });

@@ -9,7 +9,7 @@ const sidecar = { proxy: 'teller-1.bank', route: '80/default' };
 
 test('a proxy is named with its route, and kind, namespace and name of the object behind it', () => {
   expect(guardMessage(host, [gateway])).toBe(
-    'Proxies would spread requests to orders.shop.svc.cluster.local over machines and pods alike: ingress-1.istio-system follows VirtualService bank/edge (route http.80/orders); name routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration',
+    'Proxies would spread requests to orders.shop.svc.cluster.local over machines and pods alike: ingress-1.istio-system follows VirtualService bank/edge (route http.80/orders); name routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration, or ask for guard: selector, which lives with them',
   );
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { isBoundToMesh, isForByWildcard, namesService } from '../../activities/render/route-hosts.ts';
+import { isBoundToMesh, isForByWildcard, leadsMesh, namesService } from '../../activities/render/route-hosts.ts';
 
 const host = 'orders.shop.svc.cluster.local';
 
@@ -35,4 +35,24 @@ test.each([
   [['istio-system/ingress'], false],
 ])('a VirtualService with gateways %j is followed by sidecars: %p', (gateways, isBound) => {
   expect(isBoundToMesh(gateways === undefined ? {} : { gateways })).toBe(isBound);
+});
+
+describe('says for the mesh where calls of the Service go', () => {
+  const route = [{ destination: { host } }];
+  const service = { group: '', kind: 'Service', name: host };
+  test.each<[string, string, object, boolean]>([
+    ['a VirtualService of its name', 'VirtualService', { hosts: [host], http: [{ route }] }, true],
+    ['one of gateways alone', 'VirtualService', { hosts: [host], gateways: ['istio-system/ingress'] }, false],
+    ['one of another host that leads there', 'VirtualService', { hosts: ['payments'], http: [{ route }] }, false],
+    ['an HTTPRoute of the Service', 'HTTPRoute', { parentRefs: [service] }, true],
+    [
+      'an HTTPRoute of a gateway',
+      'HTTPRoute',
+      { parentRefs: [{ name: host }], rules: [{ backendRefs: [service] }] },
+      false,
+    ],
+    ['a rule', 'DestinationRule', { host }, false],
+  ])('%s', (_, kind, spec, leads) => {
+    expect(leadsMesh(kind, spec, [host])).toBe(leads);
+  });
 });

@@ -11,3 +11,16 @@ export const cutoverTarget: CutoverTarget = {
   podSelector: { app: 'orders', version: 'v2' },
   gatewayRoutes: [],
 };
+
+/** The same by `guard: selector`. */
+export const selectorTarget: CutoverTarget = {
+  ...cutoverTarget,
+  selector: {
+    service: 'orders',
+    selector: { app: 'orders' },
+    like: {
+      annotations: { 'networking.istio.io/exportTo': '*' },
+      spec: { ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+    },
+  },
+};

@@ -35,6 +35,9 @@ export const migrationsBinding = (namespace: string) => binding(namespace, 'mesh
 /** And make the Deployments that take over. */
 export const manifestsBinding = (namespace: string) => binding(namespace, 'meshlift-manifests');
 
+/** And guard them by the selector of their Service. */
+export const selectorsBinding = (namespace: string) => binding(namespace, 'meshlift-selectors');
+
 const binding = (namespace: string, role: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'RoleBinding',

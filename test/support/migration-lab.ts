@@ -5,11 +5,11 @@ import { eventually } from '../../demo/eventually.ts';
 import { type LoadReport, startLoad } from '../../demo/load.ts';
 import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { applyObjects, deployTarget, type Variant } from '../../demo/target.ts';
-import { migrationsBinding } from './deployed.ts';
+import { migrationsBinding, selectorsBinding } from './deployed.ts';
 import { type DrainLab, drainLab } from './drain-lab.ts';
 import type { Platform } from './platform.ts';
 import { retriesOfMachine, retriesOfPod } from './retries.ts';
-import { command } from './sandbox.ts';
+import { command, kubectl } from './sandbox.ts';
 
 /** Callers of every kind at once: a pod and a machine of another group in the mesh, and one outside of it. */
 interface Load {
@@ -61,7 +61,16 @@ export interface MigrationLab extends DrainLab {
   readonly callers: () => Promise<Readonly<Record<'pod' | 'machine' | 'outside', Caller>>>;
   /** How many of so many requests of a caller, by default the pod, each hostname answers. */
   readonly answeredBy: (requests: number, caller?: Caller) => Promise<Readonly<Record<string, number>>>;
-  /** What the migrations of the namespace have left: routes, Deployments, pods, replicas that are not 0, machines out of phase InMesh. */
+  /** The hostnames that answer so many requests at the ingress gateway. */
+  readonly gatewayAnsweredBy: (requests: number) => Promise<readonly string[]>;
+  /** A DestinationRule for `orders` in the namespace of the pod that calls. */
+  readonly clientRule: () => Promise<{ readonly remove: () => Promise<void> }>;
+  /** Service `orders`, all of it but the number of its last write. */
+  readonly service: () => Promise<object>;
+  /**
+   * What the migrations of the namespace have left: routes, Services, Deployments, pods, replicas that are not 0, machines out of phase
+   * InMesh.
+   */
   readonly left: () => Promise<string[]>;
 }
 
@@ -69,7 +78,7 @@ export interface MigrationLab extends DrainLab {
 export async function migrationLab(platform: Platform, prefix: string, count: number): Promise<MigrationLab> {
   const lab = await drainLab(platform, prefix, ['orders']);
   const namespace = lab.namespace.name;
-  await applyObjects([migrationsBinding(namespace)]);
+  await applyObjects([migrationsBinding(namespace), selectorsBinding(namespace)]);
   const names = Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
   const [outside, caller, ...machines] = await Promise.all(
     [`${prefix}-outside`, `${prefix}-caller`, ...names].map((name) => lab.machine(name)),
@@ -110,10 +119,34 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
       await eventually(`${requests} requests`, async () => (await load.report()).sent >= requests, 60_000, 100);
       return (await load.stop()).answeredBy;
     },
+    gatewayAnsweredBy: async (requests) => {
+      const asked = Array.from(
+        { length: requests },
+        async () => ((await (await fetch(platform.env.ingress)).json()) as { readonly hostname: string }).hostname,
+      );
+      return [...new Set(await Promise.all(asked))].sort();
+    },
+    clientRule: async () => {
+      const [name, host] = [`to-${namespace}`, hostOf(namespace)];
+      const metadata = { name, namespace: 'shop' };
+      const spec = { host, trafficPolicy: { connectionPool: { tcp: { connectTimeout: '9s' } } } };
+      await applyObjects([{ apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata, spec }]);
+      return {
+        remove: async () => {
+          await command('kubectl', '-n', 'shop', 'delete', 'destinationrule', name);
+        },
+      };
+    },
+    service: async () => {
+      const get = ['-n', namespace, 'get', 'service', 'orders', '--show-managed-fields'];
+      const { metadata, ...found } = await kubectl<{ readonly metadata: Readonly<Record<string, unknown>> }>(...get);
+      return { ...found, metadata: { ...metadata, resourceVersion: '' } };
+    },
     left: async () => {
       const names = async (...what: string[]): Promise<string[]> =>
         (await command('kubectl', '-n', namespace, 'get', ...what, '-o', 'name')).split('\n');
       const routes = await names('virtualservices,destinationrules');
+      const services = await names('services', '-l', 'meshlift.dev/migration');
       const replicas = await command(
         'kubectl',
         '-n',
@@ -123,14 +156,20 @@ export async function migrationLab(platform: Platform, prefix: string, count: nu
         'orders',
         '-o=jsonpath={.spec.replicas}',
       );
+      const [get, held] = [
+        ['-n', namespace, 'get', 'service', 'orders'],
+        '{.metadata.annotations.meshlift\\.dev/selector}',
+      ];
+      const selector = await command('kubectl', ...get, `-o=jsonpath={.spec.selector}${held}`);
       const phases = await Promise.all(
         machines.map(async ({ name }) => `${name} ${(await platform.api.machine(namespace, name)).phase}`),
       );
       return [
         ...routes.filter((line) => line !== '' && !line.endsWith('/edge')),
         ...(await names('deployments')).filter((line) => line !== '' && !line.endsWith('/orders')),
-        ...(await names('pods', '-l', 'app=orders')).filter((line) => line !== ''),
+        ...[...services, ...(await names('pods', '-l', 'app=orders'))].filter((line) => line !== ''),
         ...(replicas === '0' ? [] : [`${replicas} replicas`]),
+        ...(selector.trim() === '{"app":"orders"}' ? [] : [`Service orders selects ${selector}`]),
         ...phases.filter((line) => !line.endsWith(' InMesh')),
       ];
     },

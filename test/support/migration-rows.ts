@@ -37,6 +37,8 @@ const failedPods = (changes: readonly WeightChange[]): boolean =>
   changes.some(({ weight, evidence }) => weight > 0 && (evidence?.pods.failed ?? 0) > 0);
 
 const longSteps = [{ weight: 50, hold: '1h' }];
+/** The gateway's route is not owned. */
+const bySelector = { guard: 'selector', ownGatewayRoutes: [] } satisfies Partial<CreateMigration>;
 const soon = { deployment: 'orders', readyWithin: '20s' };
 
 export const migrationRows: Readonly<Record<string, Row>> = {
@@ -260,6 +262,56 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await endOf(platform.api, id);
       const route = await kubectl(lab, 'get', 'virtualservice', 'edge', '-o=jsonpath={.spec.http[0].route}');
       if (/subset|weight/.test(route)) throw new Error(`The gateway's route is not as it was: ${route}`);
+    },
+  },
+  'by the selector of its Service, a rollback from 50%': {
+    ...{ request: { ...bySelector, steps: longSteps }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      const machines = lab.machines.map(({ name }) => name).sort();
+      const byGateway = await lab.gatewayAnsweredBy(20);
+      if (byGateway.join() !== machines.join()) throw new Error(`Who follows no route is at ${byGateway.join(', ')}`);
+      await lab.control(id, 'rollback');
+    },
+  },
+  'by the selector of its Service, a rollback after 100%, and a rule of a client': {
+    request: { ...bySelector, soak: '1h' },
+    ...{ isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      const rule = await lab.clientRule();
+      await platform.api.waitsFor(id, /machines warm/);
+      const served = [...Object.keys(await lab.answeredBy(100)), ...(await lab.gatewayAnsweredBy(20))];
+      if (lab.machines.some(({ name }) => served.includes(name)))
+        throw new Error(`Machines answer at 100%: ${served.join(', ')}`);
+      await lab.control(id, 'rollback');
+      await endOf(platform.api, id);
+      await rule.remove();
+    },
+  },
+  'by the selector of its Service, a run that was terminated at 100%, which the next one takes on': {
+    ...{ request: { ...bySelector, soak: '1h' }, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /machines warm/);
+      await platform.temporal('workflow', 'terminate', '--workflow-id', id);
+      await lab.start(lab.request(id.split('.').at(-1) ?? '', { ...bySelector, steps: longSteps }));
+      await platform.api.waitsFor(id, /at 50%/);
+      await lab.control(id, 'rollback');
+    },
+  },
+  'a selector that somebody else edits, which is put back and told': {
+    ...{ request: { ...bySelector, steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /at 50%/);
+      const edit = JSON.stringify({ spec: { selector: { 'meshlift.dev/workload-group': null } } });
+      await kubectl(lab, 'patch', 'service', 'orders', '--type=merge', '-p', edit);
+      await eventually('it is put back and told', async () => {
+        const { cutover } = await platform.api.operation(id);
+        return (
+          cutover?.changes.some(({ why }) => /Selector of Service .* was changed by kubectl.*: put back/.test(why)) ===
+          true
+        );
+      });
+      await lab.control(id, 'rollback');
     },
   },
   'a rollback after 100%': {

@@ -6,7 +6,7 @@ import type { Api } from '../../demo/api-client.ts';
 import { startLoad } from '../../demo/load.ts';
 import { podAddress, type SandboxMachine } from '../../demo/sandbox-client.ts';
 import { applyObjects, targetOf } from '../../demo/target.ts';
-import { manifestsBinding, migrationsBinding } from './deployed.ts';
+import { manifestsBinding, migrationsBinding, selectorsBinding } from './deployed.ts';
 import { ask, endOf } from './operations.ts';
 import { command, kubectl } from './sandbox.ts';
 
@@ -55,6 +55,7 @@ export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateM
   await applyObjects([
     migrationsBinding(namespace),
     manifestsBinding(namespace),
+    selectorsBinding(namespace),
     {
       apiVersion: 'v1',
       kind: 'Service',

@@ -120,6 +120,7 @@ async function recordMigration(machine: SandboxMachine): Promise<void> {
     ) as { readonly execution: { readonly workflowId: string } }[];
     await record('plan-migration', plans[0]?.execution.workflowId ?? '');
     await finish('migrate-rolled-back', (await move(api, body, 'rollback')).id);
+    await finish('migrate-by-selector-rolled-back', (await move(api, { ...body, guard: 'selector' }, 'rollback')).id);
     await finish('migrate', (await move(api, body, 'finalize')).id);
   });
 }

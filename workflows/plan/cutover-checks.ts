@@ -10,6 +10,7 @@ import { deploymentOf } from './migration-target.ts';
 import type { FactFailure } from './plan-input.ts';
 import { roomChecks } from './room-checks.ts';
 import { routeChecks } from './route-checks.ts';
+import { selectorChecks } from './selector-checks.ts';
 import { sideChecks } from './side-policies.ts';
 import { targetChecks } from './target-checks.ts';
 import { fails, holds, listed, type Verdict } from './verdicts.ts';
@@ -95,6 +96,20 @@ const serviceExists: CutoverCheck = ({ request: { namespace, service }, facts })
       type,
       'ServiceHeadless',
       `${place} is headless: clients choose its endpoints by themselves, and no weight moves them`,
+    );
+  }
+  if (facts.service.isExternal === true) {
+    return fails(
+      type,
+      'ServiceExternal',
+      `${place} only gives another host a name; name the Service that machines are of`,
+    );
+  }
+  if (Object.keys(facts.service.selector).length === 0) {
+    return fails(
+      type,
+      'ServiceSelectsNothing',
+      `${place} has no selector: its endpoints are written by hand; give it one that selects machines and pods`,
     );
   }
   return holds(type, `${place} selects machines and pods`);
@@ -250,12 +265,15 @@ const stepsRise: CutoverCheck = ({ request: { steps, approvals = [] } }) => {
   return holds(type, `Weights ${weights.join(', ')}`);
 };
 
-const tcpInOneStep: CutoverCheck = ({ request: { steps, service }, facts }) => {
+const atListeners =
+  "Where the run begins and where it ends, its route alters the callers' listeners: connections older than Envoy's drain time (45 s by default) are closed there";
+
+const tcpInOneStep: CutoverCheck = ({ request: { steps, service, guard }, facts }) => {
   if (facts.service === undefined) return undefined;
   const ports = facts.service.ports.filter((port) => protocolOf(port) === 'tcp');
   if (ports.length === 0) return undefined;
   const type = 'TcpMovesAtOnce';
-  const message = `Ports ${listed(ports.map(({ port }) => String(port)))} of Service ${service} speak TCP: new connections move to pods as a whole at 100%, kept ones stay. Where the run begins and where it ends, its route alters the callers' listeners: connections older than Envoy's drain time (45 s by default) are closed there`;
+  const message = `Ports ${listed(ports.map(({ port }) => String(port)))} of Service ${service} speak TCP: new connections move to pods as a whole at 100%, kept ones stay${guard === 'selector' ? '' : `. ${atListeners}`}`;
   return steps.length > 1 ? fails(type, 'WeightsAreForHttp', message, 'Advisory') : holds(type, message, 'Advisory');
 };
 
@@ -282,6 +300,7 @@ const policy: readonly CutoverCheck[] = [
   ...sideChecks,
   callersFollow,
   ...routeChecks,
+  ...selectorChecks,
   stepsRise,
   tcpInOneStep,
   queriesAnswered,

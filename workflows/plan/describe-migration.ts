@@ -1,8 +1,9 @@
 /** A migration in words: what it owns, each step with its gate, and what a rollback restores. */
 import type { KubernetesObject } from '../../activities/ports/cluster-port.ts';
 import type { CutoverFacts, RouteDestination } from '../../activities/ports/cutover-port.ts';
-import { type CutoverTarget, renderGatewayRoute } from '../../activities/render/cutover-routes.ts';
+import { type CutoverTarget, renderGatewayRoute, routesName } from '../../activities/render/cutover-routes.ts';
 import { describeObject, refOf } from '../../activities/render/object-ref.ts';
+import { machinesService, selectorOf } from '../../activities/render/service-sides.ts';
 import type { CreateMigration, MigrationPlan } from '../../api/schemas/migration.ts';
 import type { CutoverPlan } from '../cutover.ts';
 import { cutoverSteps, shiftStep } from './cutover-steps.ts';
@@ -16,6 +17,7 @@ type Found = Pick<CutoverFacts, 'objects' | 'manifests' | 'gatewayRoutes'>;
 const gates: Readonly<Record<string, string>> = {
   claimMachines: 'no other operation has them',
   applySubsets: 'every client has acknowledged the DestinationRule',
+  applyServices: 'every istiod holds the Services of both sides',
   guardService: 'every client sends to machines alone, and no proxy goes past the guard',
   applyManifests: 'the cluster has taken them, without a pod',
   startPods: 'the pods are ready, their proxies connected and up to date',
@@ -45,7 +47,9 @@ const isSame = (one: unknown, other: unknown): boolean => saysSame(one, other) &
 function changeOf(object: KubernetesObject, { objects, manifests = [] }: Found): PlannedObject['change'] {
   const named = describeObject(refOf(object));
   const left = objects.find((one) => describeObject(refOf(one)) === named);
-  if (left !== undefined) return isSame(left.spec, object.spec) ? 'unchanged' : 'change';
+  // The API server fills in what a Service does not say.
+  const stands = object.kind === 'Service' ? saysSame : isSame;
+  if (left !== undefined) return stands(left.spec, object.spec) ? 'unchanged' : 'change';
   const manifest = manifests.find(({ ref }) => describeObject(ref) === named);
   if (manifest?.isThere !== true) return 'create';
   return manifest.isSame === true ? 'unchanged' : 'change';
@@ -73,6 +77,40 @@ function ledObjects(target: CutoverTarget, { gatewayRoutes: found }: Found): rea
     };
   });
 }
+
+/** The Service, of which the run changes the selector alone. */
+function selectingObjects(target: CutoverTarget, { objects }: Found): readonly PlannedObject[] {
+  const { namespace, selector: guard } = target;
+  const selector = selectorOf(target, 'machines');
+  if (guard === undefined || selector === undefined) return [];
+  const object = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { namespace, name: guard.service },
+    spec: { selector },
+  };
+  const ref = describeObject(refOf(object));
+  const left = objects.find((one) => describeObject(refOf(one)) === ref);
+  return [{ ref, change: isSame(selectedBy(left), selector) ? 'unchanged' : 'change', object }];
+}
+
+const selectedBy = (object: KubernetesObject | undefined): unknown =>
+  (object?.spec as { readonly selector?: unknown } | undefined)?.selector;
+
+const guardRestored = ({ namespace, migration, selector: guard }: CutoverTarget): readonly string[] => {
+  if (guard === undefined) return ['no VirtualService and no DestinationRule of the migration'];
+  const selector = Object.entries(guard.selector).map(([key, value]) => `${key}=${value}`);
+  return [
+    `selector of Service ${namespace}/${guard.service} as it was: ${selector.join(', ')}`,
+    `no VirtualService of the migration, and none of its Services ${routesName(migration)} and ${machinesService(migration)}`,
+  ];
+};
+
+/** What a person sees to where the run could not, by its end. */
+export const leftAtTheEnd = ({ namespace, name, service, guard }: CreateMigration): string =>
+  guard === 'selector'
+    ? `Once it is mended, give Service ${namespace}/${service} the selector that its annotation holds, without that annotation, and remove VirtualService ${routesName(name)} and Services ${routesName(name)} and ${machinesService(name)}`
+    : `Remove VirtualService and DestinationRule ${routesName(name)} of namespace ${namespace} once it is mended`;
 
 function describeDestination({ destination: { host, subset, port }, weight }: RouteDestination): string {
   const place = `${host}${port === undefined ? '' : `:${port.number}`}${subset === undefined ? '' : ` (${subset})`}`;
@@ -106,14 +144,17 @@ export function describeMigration(
         change: changeOf(object, found),
         object,
       })),
+      ...selectingObjects(target, found),
       ...ledObjects(target, found),
     ],
     steps: cutoverSteps(request).map((name) => ({ name, gate: shifts[name] ?? gates[name] ?? '' })),
     rollback: [
-      `all traffic of ${target.host} to machines, in one write, acknowledged by every client`,
+      target.selector === undefined
+        ? `all traffic of ${target.host} to machines, in one write, acknowledged by every client`
+        : `all traffic of ${target.host} to machines, by its selector and by one write of its routes, acknowledged by every client`,
       ...deploymentRestored(request, replicasBefore),
       ...routesRestored(target),
-      'no VirtualService and no DestinationRule of the migration',
+      ...guardRestored(target),
     ],
   };
 }

@@ -2,6 +2,7 @@
 import type { ObjectRef } from '../../activities/ports/cluster-port.ts';
 import type { FoundRoute, GatewayRoute } from '../../activities/ports/cutover-port.ts';
 import { describeObject } from '../../activities/render/object-ref.ts';
+import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { CutoverCheck, CutoverInput } from './cutover-checks.ts';
 import { fails, holds, listed } from './verdicts.ts';
 
@@ -12,12 +13,14 @@ interface Routing {
   readonly namespace: string;
   readonly rootNamespace?: string;
   readonly migration: string;
+  /** Default `routes`. */
+  readonly guard?: CreateMigration['guard'];
   /** That the migration leads. */
   readonly gatewayRoutes: readonly Pick<GatewayRoute, 'namespace' | 'virtualService'>[];
 }
 
-const routingOf = ({ request: { namespace, name: migration }, facts }: CutoverInput): Routing => ({
-  ...{ routes: facts.routes, gatewayRoutes: facts.gatewayRoutes, namespace, migration },
+const routingOf = ({ request: { namespace, name: migration, guard = 'routes' }, facts }: CutoverInput): Routing => ({
+  ...{ routes: facts.routes, gatewayRoutes: facts.gatewayRoutes, namespace, migration, guard },
   ...(facts.rootNamespace === undefined ? {} : { rootNamespace: facts.rootNamespace }),
 });
 
@@ -30,20 +33,26 @@ const outrankedOf = ({ routes, namespace, rootNamespace }: Routing): readonly Fo
     ({ isWildcard, ref }) => isWildcard === true && (ref.namespace === namespace || ref.namespace === rootNamespace),
   );
 
+/** The Service's selector keeps its sides apart whatever leads to it; routes of the mesh for its own name have no second one beside. */
+const meetsSelector = ({ isOfMesh, migration }: FoundRoute): boolean => isOfMesh === true || migration !== undefined;
+
 /** What routes the Service beside the migration: there is no second one. */
 export function routedBeside(routing: Routing): readonly FoundRoute[] {
-  const { routes, gatewayRoutes, migration } = routing;
+  const { routes, gatewayRoutes, migration, guard } = routing;
   const isOwned = ({ kind, namespace: of, name: named }: ObjectRef): boolean =>
     kind === 'VirtualService' &&
     gatewayRoutes.some((route) => route.namespace === of && route.virtualService === named);
   const outranked = outrankedOf(routing);
-  return routes.filter((route) => route.migration !== migration && !isOwned(route.ref) && !outranked.includes(route));
+  const isInWay = (route: FoundRoute): boolean =>
+    guard === 'selector' ? meetsSelector(route) : !outranked.includes(route);
+  return routes.filter((route) => route.migration !== migration && !isOwned(route.ref) && isInWay(route));
 }
 
 /** What such a rule says of TLS, pools or outliers does not hold beside the migration's own. */
 const rulesHold: CutoverCheck = (input) => {
   const type = 'RulesHold';
-  const { service } = input.request;
+  const { service, guard } = input.request;
+  if (guard === 'selector') return undefined;
   const outranked = outrankedOf(routingOf(input));
   if (outranked.length === 0) return undefined;
   const named = listed(outranked.map(({ ref }) => `${ref.namespace}/${ref.name}`));
@@ -57,7 +66,7 @@ const rulesHold: CutoverCheck = (input) => {
 
 const routesFree: CutoverCheck = (input) => {
   const type = 'RoutesFree';
-  const { service } = input.request;
+  const { service, guard } = input.request;
   const others = routedBeside(routingOf(input));
   const owners = others.flatMap(({ gitOps = [] }) => gitOps);
   const named = listed(
@@ -74,7 +83,7 @@ const routesFree: CutoverCheck = (input) => {
     return fails(
       type,
       'RoutedAlready',
-      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration${owners.length === 0 ? '' : `, where ${listed([...new Set(owners)])} would not put them back`}: Meshlift makes no second one`,
+      `Service ${service} is routed by ${named}; name the routes of gateways in ownGatewayRoutes, and remove the others for the time of the migration${owners.length === 0 ? '' : `, where ${listed([...new Set(owners)])} would not put them back`}: Meshlift makes no second one${guard === 'selector' || others.some(meetsSelector) ? '' : '. Or ask for guard: selector, which lives with them'}`,
     );
   return holds(type, `Nothing else routes Service ${service}`);
 };

@@ -1,0 +1,34 @@
+/** The two sides of a Service while a migration leads it: what tells them apart beside the routes that name them. */
+import type { CutoverPlan } from './cutover.ts';
+import type { MigrationWaits } from './messages.ts';
+import type { ProvenWrites } from './proven-writes.ts';
+import { ServiceSides } from './service-sides.ts';
+import { SubsetSides } from './subset-sides.ts';
+
+export interface Sides {
+  /** Each gets a name, which changes nothing for anybody. */
+  name(): Promise<void>;
+  /** What has to stand before the routes of that weight are written. */
+  before(weight: number): Promise<void>;
+  /** What follows them. */
+  after(weight: number): Promise<void>;
+  /** As it stands at that weight, once more, without a proof. */
+  rewrite(weight: number): Promise<void>;
+  /** Nobody is sent to both sides at once, however they call. */
+  holds(): Promise<void>;
+  /** Every client has these endpoints of pods: none is sent to a side that it does not know yet. */
+  haveEndpoints(addresses: readonly string[], weight: number): Promise<void>;
+  /** Clients are pushed what they have of the Service, however it stands, now that its routes are gone. */
+  pushAgain(): Promise<void>;
+  /** Once no client names them any more. */
+  takeAway(): Promise<void>;
+  /** Machines serve nobody any more, and are to leave. */
+  letMachinesGo(): Promise<void>;
+}
+
+export const sidesOf = (
+  plan: Pick<CutoverPlan, 'target' | 'isLeftBehind'>,
+  writes: ProvenWrites,
+  waits: Required<MigrationWaits>,
+): Sides =>
+  plan.target.selector === undefined ? new SubsetSides(plan, writes, waits) : new ServiceSides(plan, writes, waits);
