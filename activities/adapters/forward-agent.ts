@@ -57,7 +57,7 @@ export class ForwardAgent extends Agent {
 
   override reuseSocket(connection: Duplex, request: ClientRequest): void {
     clearTimeout(this.#idle.get(connection));
-    request.reusedSocket = true;
+    super.reuseSocket(connection, request);
   }
 
   async #connect(pod: string): Promise<Duplex> {
@@ -71,7 +71,8 @@ export class ForwardAgent extends Agent {
       toPod,
     ) as Promise<Tunnel>;
     const tunnel = await within(connectTimeoutMs, forwarding);
-    const connection = Duplex.from({ readable: fromPod, writable: toPod });
+    // Node's agent takes what it keeps for a socket, and refers to it again.
+    const connection = Object.assign(Duplex.from({ readable: fromPod, writable: toPod }), { ref: () => undefined });
     complaints.on('data', (data: Buffer) => connection.destroy(new Error(data.toString().trim())));
     tunnel.onclose = () => connection.destroy(new Error('the port-forward was closed'));
     connection.once('close', () => {
