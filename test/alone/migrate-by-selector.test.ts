@@ -24,7 +24,7 @@ test('moves under load by the selector of its Service, which is then as it was f
   const rule = await lab.clientRule();
   const before = await lab.service();
   const steps = [50, 100].map((weight) => ({ weight, hold: '2s' }));
-  const byRoutes = lab.request('select', { steps, ownGatewayRoutes: [] });
+  const byRoutes = lab.request('select', { steps, approvals: [100], ownGatewayRoutes: [] });
   const bySelector: CreateMigration = { ...byRoutes, guard: 'selector' };
   const plan = async (body: object) =>
     (await platform.api.call<MigrationPlan>('POST', '/v1/migrations?validateOnly=true', body)).body;
@@ -41,10 +41,11 @@ test('moves under load by the selector of its Service, which is then as it was f
 
   const load = await lab.load();
   const { id } = await lab.start(bySelector);
-  await platform.api.waitsFor(id, /at 50%/);
+  await platform.api.waitsFor(id, /approve of 100%/);
   const machines = lab.machines.map(({ name }) => name).sort();
   expect(Object.keys(await lab.answeredBy(100))).toHaveLength(4);
   expect(await lab.gatewayAnsweredBy(20)).toEqual(machines);
+  await lab.control(id, 'approve');
   await platform.api.waitsFor(id, /finalize/);
   const byGateway = await lab.gatewayAnsweredBy(20);
   expect(byGateway.filter((name) => machines.includes(name))).toEqual([]);
