@@ -85,10 +85,13 @@ async function takenBack(api: Api, body: OnboardMachine): Promise<string> {
   return `${verb} ${phase}`;
 }
 
+/** Machines of one Service wait for each other, and each for a worker that was killed. */
+const patiently = { allowDisruption: true, deadlineSeconds: 300 };
+
 /** Everything that is asked of a member, as a drain of a sole endpoint and a caller from outside the mesh allow it. */
 const verbs: readonly (readonly [verb: string, body: object])[] = [
-  ['restart-proxy', { allowDisruption: true }],
-  ['drain', { allowDisruption: true }],
+  ['restart-proxy', patiently],
+  ['drain', patiently],
   ['undrain', {}],
   ['enforce', { mode: 'enforce', allowPlaintextCallers: true }],
   ['enforce', { mode: 'observe' }],

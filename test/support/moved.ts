@@ -15,14 +15,20 @@ export async function moveAway(api: Api, machine: SandboxMachine): Promise<reado
   return await withTarget(machine, async (body) => {
     const plan = await planMove(api, body);
     const ends = [`plan ${Object.keys(plan).join(' ')}`];
-    for (const action of ['rollback', 'finalize'] as const) {
-      const { verb, phase, message } = await move(api, body, action);
+    for (const [action, guard] of ways) {
+      const { verb, phase, message } = await move(api, { ...body, guard }, action);
       ends.push(`${verb} ${phase} ${(message ?? '').replaceAll(machine.name, '<name>')}`);
       ends.push(...(await broughtAlong(machine)));
     }
     return ends;
   });
 }
+
+/** What can be done of a migration, each once. */
+const ways = [
+  ['rollback', 'selector'],
+  ['finalize', 'routes'],
+] as const;
 
 /** The Deployment and ConfigMap as they stand: whose they are, and who has written them so far. */
 async function broughtAlong({ namespace, name }: SandboxMachine): Promise<readonly string[]> {
