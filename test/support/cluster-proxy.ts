@@ -19,7 +19,10 @@ type Fault = { readonly status: number } | { readonly edit: (body: unknown) => u
 export interface ClusterProxy {
   /** Writes a kubeconfig for the same user through the proxy; returns `to`. The user has a token. */
   readonly through: (kubeconfig: string, to: string) => string;
-  /** For every call from now on: the fault, or undefined for the real answer. Method and path with its query. */
+  /**
+   * For every call from now on: the fault, or undefined for the real answer. Method and path with its query. A port-forward that is open
+   * is cut where it would not be given now.
+   */
   readonly fail: (choose: (call: string) => Fault | undefined) => void;
   /** Nothing listens any more, and what is open is cut. */
   readonly down: () => Promise<void>;
@@ -38,6 +41,8 @@ export async function clusterProxy(kubeconfig: string): Promise<ClusterProxy> {
   };
   let choose: (call: string) => Fault | undefined = () => undefined;
   const sockets = new Set<Socket>();
+  /** What each was asked for. */
+  const forwards = new Map<Socket, string>();
   const server = createServer({
     cert: readFileSync(certificateFile('apiserver')),
     key: readFileSync(keyFile('apiserver')),
@@ -65,7 +70,10 @@ export async function clusterProxy(kubeconfig: string): Promise<ClusterProxy> {
   });
   // A port-forward is a web socket: its bytes pass as they are.
   server.on('upgrade', (call: IncomingMessage, socket: Socket, head: Buffer) => {
-    if (choose(`${call.method ?? ''} ${call.url ?? ''}`)) return void socket.destroy();
+    const asked = `${call.method ?? ''} ${call.url ?? ''}`;
+    if (choose(asked)) return void socket.destroy();
+    forwards.set(socket, asked);
+    socket.once('close', () => forwards.delete(socket));
     const through = connect(identity, () => {
       const lines = call.rawHeaders.flatMap((name, at) =>
         at % 2 === 0 ? [`${name}: ${call.rawHeaders[at + 1] ?? ''}`] : [],
@@ -91,6 +99,7 @@ export async function clusterProxy(kubeconfig: string): Promise<ClusterProxy> {
     },
     fail: (chosen) => {
       choose = chosen;
+      for (const [socket, asked] of forwards) if (choose(asked)) socket.destroy();
     },
     up,
     down,
