@@ -14,6 +14,7 @@ import {
 import { ApplicationFailure } from '@temporalio/common';
 
 import { failure, type FailureType } from '../failures.ts';
+import { KeptConnections } from './kept-connections.ts';
 
 /** Ample for one object, and short enough that a retry finds another API server soon. */
 const callTimeoutMs = 15_000;
@@ -41,9 +42,11 @@ export function kubernetesClient(kubeConfig: KubeConfig): KubernetesClient {
 export function clientConfiguration(kubeConfig: KubeConfig, timeoutMs = callTimeoutMs): Configuration {
   const server = kubeConfig.getCurrentCluster()?.server;
   if (server === undefined) throw new Error('The kubeconfig names no current cluster; set its current-context');
+  const connections = KeptConnections.of(kubeConfig);
   return createConfiguration({
     baseServer: new ServerConfiguration(server, {}),
-    authMethods: { default: kubeConfig },
+    httpApi: connections.sends(),
+    authMethods: { default: connections },
     promiseMiddleware: [
       {
         pre: (context) => {

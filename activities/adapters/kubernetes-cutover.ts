@@ -1,5 +1,11 @@
 /** What a migration reads of a Service, its machines and its pods, through the Kubernetes API. */
-import { type KubeConfig, PatchStrategy, V1ScaleSpec } from '@kubernetes/client-node';
+import {
+  type ConfigurationOptions,
+  type KubeConfig,
+  Observable,
+  PatchStrategy,
+  V1ScaleSpec,
+} from '@kubernetes/client-node';
 
 import { failure } from '../failures.ts';
 import type { KubernetesObject, ObjectRef } from '../ports/cluster-port.ts';
@@ -38,6 +44,19 @@ import { listEntries, type RawEntry } from './workload-entries.ts';
 const networking = 'networking.istio.io/v1';
 /** Where Envoy serves its metrics to scrapers; never captured. */
 const metricsPort = 15090;
+/** All that a proxy counts can be megabytes. Envoy's filter is a regular expression of what it names its counters. */
+const ofInboundRequests: ConfigurationOptions = {
+  middleware: [
+    {
+      pre: (request) => {
+        request.setQueryParam('filter', '(istio_request|cluster.inbound)');
+        return new Observable(Promise.resolve(request));
+      },
+      post: (response) => new Observable(Promise.resolve(response)),
+    },
+  ],
+  middlewareMergeStrategy: 'append',
+};
 
 interface RawObject {
   readonly apiVersion: string;
@@ -221,11 +240,10 @@ export class KubernetesCutover implements CutoverPort {
   async readProxyMetrics(namespace: string, pod: string): Promise<string> {
     return await asClusterFailure(`Metrics of the proxy of pod ${namespace}/${pod}`, async () => {
       const text: unknown = await found(
-        this.#client.core.connectGetNamespacedPodProxyWithPath({
-          namespace,
-          name: `${pod}:${metricsPort}`,
-          path: 'stats/prometheus',
-        }),
+        this.#client.core.connectGetNamespacedPodProxyWithPath(
+          { namespace, name: `${pod}:${metricsPort}`, path: 'stats/prometheus' },
+          ofInboundRequests,
+        ),
       );
       if (typeof text === 'string') return text;
       throw failure('EvidenceUnavailable', `Pod ${namespace}/${pod} is gone, or its proxy tells no metrics`);
