@@ -4,7 +4,6 @@ import {
   ApplicationFailure,
   condition,
   getExternalWorkflowHandle,
-  isCancellation,
   log,
   sleep,
   workflowInfo,
@@ -20,8 +19,8 @@ import { explainFailure } from './explain-failure.ts';
 import { Judging } from './judging.ts';
 import { LeadingRoutes, type Written } from './leading-routes.ts';
 import { type MigrationWaits, releaseSignal } from './messages.ts';
+import { noiseWithin } from './noise.ts';
 import type { OperationReport } from './operation.ts';
-import { countsBetween } from './plan/cutover-analysis.ts';
 import {
   CLAIM_STEPS,
   GUARD_STEPS,
@@ -275,41 +274,16 @@ export class Cutover {
     });
   }
 
-  /** Nothing reaches a machine for as long as was asked. Who still calls, or does not answer, is named, and waited for. */
+  /** Nothing reaches a machine for as long as was asked, and nobody else is left who would serve. What keeps it waiting is named. */
   async proveSilence(): Promise<void> {
-    const { request, machines } = this.plan;
-    const asked = request.silence ?? DEFAULT_SILENCE;
+    const asked = this.plan.request.silence ?? DEFAULT_SILENCE;
     await this.report.step('proveSilence', `${asked} without a request to a machine`, async () => {
-      const callers = async (): Promise<string | undefined> => {
-        const before = await this.judging.countMachines();
-        await this.routes.whileFollowed(() => sleep(durationMs(asked), { summary: 'Silence' }));
-        if (this.routes.isRoutedBeside()) {
-          await this.routes.whileFollowed(() => this.routes.untilAlone());
-          return 'others routed the Service meanwhile';
-        }
-        const { requests } = countsBetween(before, await this.judging.countMachines());
-        if (requests > 0) return `${requests} requests reached machines within ${asked}`;
-        return await this.firstThatServes(machines);
-      };
-      for (let who = await callers(); who !== undefined; who = await callers()) this.report.waitFor(`silence: ${who}`);
-      await this.routes.asWritten();
+      const { plan, waits, judging, routes } = this;
+      const noise = () => noiseWithin(asked, plan, waits, judging, routes);
+      for (let why = await noise(); why !== undefined; why = await noise()) this.report.waitFor(`silence: ${why}`);
+      await routes.asWritten();
       return { end: 'Succeeded', value: undefined };
     });
-  }
-
-  /** Why one of them is not silent, or cannot say; undefined where all are. */
-  private async firstThatServes(machines: readonly Machine[]): Promise<string | undefined> {
-    const { service } = this.plan.request;
-    for (const { namespace, name, host } of machines) {
-      try {
-        const machine = readHost(`See that nobody calls ${name}`, this.waits.silentMs);
-        await machine.verifySilent({ namespace, name, host, service });
-      } catch (error) {
-        if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-        return explainFailure(error).message;
-      }
-    }
-    return undefined;
   }
 
   /** One after the other, each as any machine that leaves: drained, and as found. One that cannot leave keeps the others waiting. */

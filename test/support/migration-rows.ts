@@ -158,6 +158,21 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback');
     },
   },
+  'a machine that joins the group meanwhile, beside which none leaves': {
+    ...{ request: {}, isLoaded: true, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      await platform.api.waitsFor(id, /finalize/);
+      const late = await lab.machine('again-late');
+      await lab.onboard(late, 'orders');
+      await lab.control(id, 'finalize');
+      await platform.api.waitsFor(id, new RegExp(`silence: ${late.name} joined WorkloadGroup`));
+      await lab.control(id, 'rollback');
+      await endOf(platform.api, id);
+      const leaving = await platform.api.offboard(lab.namespace.name, late.name);
+      const { phase, message } = await endOf(platform.api, leaving.id);
+      if (phase !== 'Succeeded') throw new Error(`${late.name} could not leave: ${message ?? phase}`);
+    },
+  },
   'a route that somebody else edits, which is put back and told': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of/ },
     during: async (id, { platform, lab }) => {

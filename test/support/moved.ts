@@ -92,6 +92,7 @@ export async function withTarget<T>(machine: SandboxMachine, use: (body: CreateM
       'service,deployment,configmap,serviceaccount',
       name,
       '--wait=false',
+      '--ignore-not-found',
     );
   }
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { onboardRequest, powerOff, type SandboxMachine } from '../../demo/sandbox-client.ts';
+import { deployTarget } from '../../demo/target.ts';
 import { move, planMove, withTarget } from './moved.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { onMachine } from './sandbox.ts';
@@ -20,6 +21,7 @@ const { api, env } = platform;
 try {
   if (process.argv[2] !== 'migrations') await recordMachines();
   await recordMigration(await platform.machine('history-mover', 'shop'));
+  await recordMigrationToDeployment(await platform.machine('history-heir', 'shop'));
 } finally {
   await platform.stop();
 }
@@ -110,9 +112,13 @@ async function recordLeaving(machine: SandboxMachine): Promise<void> {
   await finish('offboard-forced', forced.body.id);
 }
 
-async function recordMigration(machine: SandboxMachine): Promise<void> {
+async function onboarded(machine: SandboxMachine): Promise<void> {
   const { phase, message } = await api.finished((await api.onboard(requestFor(machine))).id);
   if (phase !== 'Succeeded') throw new Error(`${machine.name} was not onboarded: ${message ?? phase}`);
+}
+
+async function recordMigration(machine: SandboxMachine): Promise<void> {
+  await onboarded(machine);
   await withTarget(machine, async (body) => {
     await planMove(api, body);
     const plans = JSON.parse(
@@ -122,6 +128,17 @@ async function recordMigration(machine: SandboxMachine): Promise<void> {
     await finish('migrate-rolled-back', (await move(api, body, 'rollback')).id);
     await finish('migrate-by-selector-rolled-back', (await move(api, { ...body, guard: 'selector' }, 'rollback')).id);
     await finish('migrate', (await move(api, body, 'finalize')).id);
+  });
+}
+
+/** The Deployment is there already, and the request brings nothing along. */
+async function recordMigrationToDeployment(machine: SandboxMachine): Promise<void> {
+  const { namespace, name } = machine;
+  await onboarded(machine);
+  await withTarget(machine, async (body) => {
+    await deployTarget(namespace, name);
+    const target = { deployment: name, replicas: 1 };
+    await finish('migrate-to-deployment', (await move(api, { ...body, target }, 'finalize')).id);
   });
 }
 

@@ -25,7 +25,7 @@ const gates: Readonly<Record<string, string>> = {
   awaitCutover: 'its time has come',
   soak: 'everything is served by pods, and passes the analysis',
   awaitFinalize: 'POST .../finalize',
-  proveSilence: 'no request reaches a machine any more',
+  proveSilence: 'no request reaches a machine any more, and no other machine has joined the group',
   retireMachines: 'each machine has left the mesh, as found',
   removeRoutes: "what is left is what a user would have written: the migration's own routes are gone",
   holdSplit: 'POST .../rollback',
