@@ -8,10 +8,16 @@ import type { Machine } from '../../api/schemas/machine.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually } from '../../demo/eventually.ts';
 import { onboardRequest, sandbox, sandboxEnv, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import type { Accepted, MachineInput, OffboardRequest, OnboardRequest } from '../../workflows/messages.ts';
+import type {
+  Accepted,
+  MachineInput,
+  OffboardRequest,
+  OnboardRequest,
+  OperateRequest,
+} from '../../workflows/messages.ts';
 import { difference, snapshot } from './as-found.ts';
 import { objectsOf } from './operations.ts';
-import { freshMachine } from './sandbox.ts';
+import { freshMachine, kubectl } from './sandbox.ts';
 import { startTestWorker, type TestWorker } from './test-worker.ts';
 
 /** Steps in which an operation can be cancelled: the verb, and the activity that runs then. */
@@ -29,19 +35,46 @@ export const cancelRows = [
       'verifyHealthy',
     ] as const
   ).map((activity) => `onboard in ${activity}` as const),
-  ...(['drainWorkloadEntry', 'verifyAcknowledged'] as const).map((activity) => `offboard in ${activity}` as const),
-] as const satisfies readonly `${'onboard' | 'offboard'} in ${keyof Activities}`[];
+  ...(['drain', 'restart-proxy', 'offboard'] as const).flatMap((verb) =>
+    (
+      ['askLease', 'holdMachine', 'drainWorkloadEntry', 'verifyLabelSeen', 'verifyAcknowledged', 'stopCapture'] as const
+    ).map((activity) => `${verb} in ${activity}` as const),
+  ),
+  'drain in verifyQuiet',
+] as const satisfies readonly `${'onboard' | 'drain' | 'restart-proxy' | 'offboard'} in ${keyof Activities}`[];
 export type CancelRow = (typeof cancelRows)[number];
 
 export interface Cancelled {
   readonly operation: Operation;
   /** What the machine was after it. */
   readonly phase: string;
+  /** What a member is after it, beside what it was before; an onboarding has none. */
+  readonly differs: readonly string[];
   /** What is left in the end; a machine whose offboarding was cancelled is offboarded then. */
   readonly left: readonly string[];
 }
 
 type Activity = (input: unknown) => Promise<unknown>;
+
+/** What Meshlift remembers on a machine of its own steps, and what the proxy renews and logs. */
+const changesByItself =
+  /\/var\/lib\/meshlift\/(steps|fence|lock|results)|\/var\/lib\/meshlift$|\/etc\/certs\/|secrets\/tokens/;
+
+/** A member as it stands: the machine, and the labels of its WorkloadEntry. */
+async function memberState(machine: SandboxMachine): Promise<string[]> {
+  const { items } = await kubectl<{ readonly items: readonly Entry[] }>(
+    ...['-n', machine.namespace, 'get', 'workloadentries', '-l', `meshlift.dev/machine=${machine.name}`],
+  );
+  return [
+    ...(await snapshot(machine)).filter((line) => !changesByItself.test(line)),
+    ...items.map(({ metadata, spec }) => `labels ${JSON.stringify([metadata.labels, spec.labels])}`),
+  ];
+}
+
+interface Entry {
+  readonly metadata: { readonly labels?: object };
+  readonly spec: { readonly labels?: object };
+}
 
 /** Runs rows against one worker of its own; `stop` ends it. */
 export class CancelRows {
@@ -83,14 +116,19 @@ export class CancelRows {
     const [verb = '', activity = ''] = row.split(' in ');
     const machine = await freshMachine(`cancel-${verb}-${activity.toLowerCase()}`, 'shop');
     const asFound = await snapshot(machine);
-    const first = await this.onboard(machine, verb === 'onboard' ? activity : undefined);
-    const operation = verb === 'onboard' ? first : await this.offboard(machine, activity);
+    let operation = await this.onboard(machine, verb === 'onboard' ? activity : undefined);
+    let differs: string[] = [];
+    if (verb !== 'onboard') {
+      const before = await memberState(machine);
+      operation = await this.leave(machine, verb, activity);
+      differs = difference(before, await memberState(machine));
+    }
     const { phase } = await this.entity(machine).query<Machine>('machine');
     // Also one that joined in spite of its cancel: it must not stand in the way of others.
-    if (phase === 'InMesh') await this.offboard(machine);
+    if (phase === 'InMesh') await this.leave(machine, 'offboard');
     const left = [...difference(asFound, await snapshot(machine)), ...(await objectsOf('shop', machine.name))];
     await sandbox('machine', 'remove', machine.name);
-    return { operation, phase, left };
+    return { operation, phase, differs, left };
   }
 
   private entity({ namespace, name }: SandboxMachine) {
@@ -123,11 +161,18 @@ export class CancelRows {
     return await this.endOf(machine, operationId);
   }
 
-  private async offboard(machine: SandboxMachine, cancelledIn?: string): Promise<Operation> {
-    const operationId = `offboard-${machine.namespace}-${machine.name}-${ulid()}`;
+  /** An offboarding, or what takes the machine out of service for a while. */
+  private async leave(machine: SandboxMachine, verb: string, cancelledIn?: string): Promise<Operation> {
+    const operationId = `${verb}-${machine.namespace}-${machine.name}-${ulid()}`;
     if (cancelledIn !== undefined) this.armed.set(operationId, cancelledIn);
-    const request: OffboardRequest = { operationId, bodyDigest: 'none' };
-    await this.entity(machine).executeUpdate<Accepted, [OffboardRequest]>('offboard', { args: [request] });
+    const request = { operationId, bodyDigest: 'none' };
+    if (verb === 'offboard')
+      await this.entity(machine).executeUpdate<Accepted, [OffboardRequest]>('offboard', { args: [request] });
+    else {
+      // Whether other rows leave their machines in the Service meanwhile is not what is tested.
+      const operate = { ...request, verb, body: { allowDisruption: true } } as OperateRequest;
+      await this.entity(machine).executeUpdate<Accepted, [OperateRequest]>('operate', { args: [operate] });
+    }
     return await this.endOf(machine, operationId);
   }
 
