@@ -71,19 +71,18 @@ export function cutoverMachineActivities(ports: MachineActivityPorts) {
       );
     },
 
-    /** Throws `SmokeFailed` unless every request from this machine that only pods get is answered below 500. */
+    /** Throws `SmokeFailed` unless every request from this machine that only pods get is answered below 400. */
     async smokeTest(input: SmokeInput): Promise<void> {
       const host = await admitHost(ports, input);
       const { service, port, path, requests } = input;
       const call = { host: service, port, path, headers: { [targetHeader]: podsSubset } };
-      for (let sent = 1; sent <= requests; sent++) {
-        const { status } = await ports.host.callFrom(host, call, Context.current().cancellationSignal);
-        if (status < 400) continue;
-        throw failure(
-          'SmokeFailed',
-          `Pods answered ${status} to GET ${path} of ${service}:${port} (request ${sent} of ${requests}, from ${input.namespace}/${input.name}); see their logs, or name another path with smoke`,
-        );
-      }
+      const statuses = await ports.host.callFrom(host, call, requests, Context.current().cancellationSignal);
+      const failed = statuses.findIndex((status) => status >= 400);
+      if (failed === -1) return;
+      throw failure(
+        'SmokeFailed',
+        `Pods answered ${statuses[failed] ?? 0} to GET ${path} of ${service}:${port} (request ${failed + 1} of ${requests}, from ${input.namespace}/${input.name}); see their logs, or name another path with smoke`,
+      );
     },
 
     /** Throws `NotSilent` where a request reached the machine within the last second. */

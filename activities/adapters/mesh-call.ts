@@ -6,12 +6,12 @@ import type { SshConnection } from './ssh-connection.ts';
 
 const ANSWER_WITHIN_MS = 15_000;
 
-/** Rejects where no answer came; any status is an answer. */
+/** Answers with the status, whichever it is; rejects where no answer came. */
 export async function callThrough(
   connection: SshConnection,
   { host, port, path, headers }: MeshCall,
   signal: AbortSignal,
-): Promise<{ readonly status: number }> {
+): Promise<number> {
   const channel = await connection.dial(host, port);
   return await new Promise((resolve, reject) => {
     const call = request(
@@ -25,7 +25,7 @@ export async function callThrough(
         response.resume();
         response.on('error', reject);
         response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0 });
+          resolve(response.statusCode ?? 0);
         });
       },
     );

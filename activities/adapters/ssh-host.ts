@@ -88,8 +88,12 @@ export function sshHostPort(readCredential: ReadCredential): HostPort {
         return result.stdout;
       }),
 
-    callFrom: (host, call, signal) =>
-      withConnection(host, signal, async (connection) => await callThrough(connection, call, signal)),
+    callFrom: (host, call, times, signal) =>
+      withConnection(host, signal, async (connection) => {
+        const statuses: number[] = [];
+        while (statuses.length < times) statuses.push(await callThrough(connection, call, signal));
+        return statuses;
+      }),
 
     readHostKey: (host, signal) => readFingerprint(host, readCredential, signal),
   };

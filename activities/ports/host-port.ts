@@ -147,7 +147,10 @@ export interface Probes {
   readonly serverFirst?: boolean;
   /** Tell what the proxy's listeners do; told with `serverFirst` in any case. */
   readonly policy?: boolean;
-  /** Tell whom the machine talked to within the last minutes; told with `serverFirst` in any case. */
+  /**
+   * Tell who called within the last minutes, and nothing else: of the facts the addresses, ports, connections and flows alone are read.
+   * `serverFirst` tells it beside all others.
+   */
   readonly callers?: boolean;
   /** `address:port` of others that the machine must reach. */
   readonly targets?: readonly string[];
@@ -297,8 +300,8 @@ export interface HostPort {
   watchTraffic(host: LocatedHost, signal: AbortSignal): Promise<Traffic>;
   /** The metrics of the machine's proxy, in Prometheus' text form; empty where none runs. */
   readProxyMetrics(host: LocatedHost, signal: AbortSignal): Promise<string>;
-  /** A GET from the machine through its proxy, as its applications would make it. */
-  callFrom(host: LocatedHost, call: MeshCall, signal: AbortSignal): Promise<{ readonly status: number }>;
+  /** So many GETs in turn from the machine through its proxy, as its applications would make them; answers with their statuses. */
+  callFrom(host: LocatedHost, call: MeshCall, times: number, signal: AbortSignal): Promise<readonly number[]>;
   /** The host key's fingerprint as first seen, for trust on first use; authenticates nothing. */
   readHostKey(host: LocatedHost, signal: AbortSignal): Promise<string>;
 }

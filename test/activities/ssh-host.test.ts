@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 
 import { fingerprintOf } from '../../activities/adapters/host-key.ts';
 import { sshHostPort } from '../../activities/adapters/ssh-host.ts';
-import type { HostApply, HostApplyResult, HostChange, HostPort } from '../../activities/ports/host-port.ts';
+import type { HostApply, HostApplyResult, HostChange, HostPort, Probes } from '../../activities/ports/host-port.ts';
 import { captureScriptPath, renderCaptureScript } from '../../activities/render/capture-script.ts';
 import { dropInPath, renderDropIn } from '../../activities/render/systemd-unit.ts';
 import type { Host } from '../../api/schemas/machine.ts';
@@ -39,8 +39,8 @@ let fence = 0;
 
 /** The port for hosts by name and address, looked up anew at each call, as the activities do. */
 const asNamed = (located: HostPort) => ({
-  inspect: async (at: Host, paths: readonly string[], signal: AbortSignal) =>
-    await located.inspect(await located.locate(at), paths, signal),
+  inspect: async (at: Host, paths: readonly string[], signal: AbortSignal, probes?: Probes) =>
+    await located.inspect(await located.locate(at), paths, signal, probes),
   apply: async (at: Host, changes: HostApply, signal: AbortSignal) =>
     await located.apply(await located.locate(at), changes, signal),
   readHostKey: async (at: Host, signal: AbortSignal) => await located.readHostKey(await located.locate(at), signal),
@@ -100,6 +100,12 @@ describe('the connection', () => {
     expect(facts.addresses).toContain(machine.address);
     expect(facts.files.map(({ path, mode }) => `${mode} ${path}`)).toEqual(['0644 /etc/hostname']);
     expect(difference(asFound, await snapshot(machine))).toEqual([]);
+  });
+
+  test('reads who called, and nothing else, where that alone is asked for', async () => {
+    const { addresses, sshdPorts, listening } = await port.inspect(host, [], live());
+    const facts = await port.inspect(host, ['/etc/hostname'], live(), { callers: true });
+    expect(facts).toMatchObject({ addresses, sshdPorts, listening, hostname: '', missingTools: [], files: [] });
   });
 
   test('takes the key it read as the pinned one, and no other', async () => {

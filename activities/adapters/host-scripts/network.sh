@@ -6,9 +6,14 @@ inspect_network() {
   fi
   { iptables-nft-save 2>/dev/null || iptables-save 2>/dev/null; } | redirect_rules
   nft_redirects
-  ss -ltnp 2>/dev/null | sed 1d | emit_lines listening
+  inspect_listening
   inspect_connections
   ip -o link show 2>/dev/null | awk -F ': ' 'NR <= 200 { print "interface\t" $2 }'
+}
+
+# Who listens, and where sshd does, also where systemd listens for it.
+inspect_listening() {
+  ss -ltnp 2>/dev/null | sed 1d | emit_lines listening
   sshd -T 2>/dev/null | awk '$1 == "port" { print "sshdPort\t" $2 }'
   for socket in ssh.socket sshd.socket; do
     if systemctl is-active -q $socket 2>/dev/null; then systemctl show -p Listen $socket | emit_lines sshdSocket; fi

@@ -1,14 +1,8 @@
 # What the running proxy enforces, and whom the machine talks to. Writes nothing.
 
-# All of it, the listeners or the callers alone, or nothing: each question to the proxy starts a program.
+# All of it, the listeners alone, or nothing: each question to the proxy starts a program.
 inspect_exposure() {
-  case "$1" in
-    no) return ;;
-    callers)
-      inspect_flows
-      return
-      ;;
-  esac
+  if [ "$1" = no ]; then return; fi
   inspect_policy
   [ "$1" = yes ] || return
   inspect_plaintext
