@@ -17,12 +17,11 @@ import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 import { measureRuns } from './runs.ts';
 import { watchWeight } from './watch-weight.ts';
 
-/** What is said of latency needs so many of each side. */
-const WINDOWS = 10;
 /** Between two looks at what callers were answered by. */
 const LOOK_MS = 10;
 
-export async function measureCutover(rounds: number): Promise<BenchReport> {
+/** What is said of latency needs ten `windows` of each side. */
+export async function measureCutover(rounds: number, windows: number): Promise<BenchReport> {
   const platform = await startPlatform();
   try {
     const lab = await migrationLab(platform, 'bench', 2);
@@ -33,7 +32,7 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
         bare.push(await bareSeen(platform, lab));
         seen.push(await productSeen(platform, lab));
       }
-      const { sent, failed, p99, spread, rollbackSeconds, runSeconds } = await measureRuns(platform, lab, WINDOWS);
+      const { sent, failed, p99, spread, rollbackSeconds, runSeconds } = await measureRuns(platform, lab, windows);
       const naiveFailed = await naive(lab);
       return {
         bench: 'cutover',
@@ -55,7 +54,7 @@ export async function measureCutover(rounds: number): Promise<BenchReport> {
           ...host(),
           rounds,
           machines: lab.machines.length,
-          windows: WINDOWS,
+          windows,
           note: 'p99: medians of windows that alternate, a calm one, a whole run to 100% and back, and the same moved by hand with kubectl; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod, a machine and a caller through the gateway have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
         },
       };

@@ -10,16 +10,20 @@ import { median } from '../statistics.ts';
 import { applyBare, removeBare, scale } from './bare-routes.ts';
 import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 
-const STEADY_MS = 20_000;
+const STEADY_MS = 60_000;
 /** Between two looks at who answers: whoever looks takes processor time from what is measured. */
 const LOOK_MS = 100;
-const LOOK_AT_RUN_MS = 1_000;
+const LOOK_AT_RUN_MS = 5_000;
+const WEIGHTS = [50, 100];
 /** By which the parts of a run are told apart. */
 const PHASE_RATE = 50;
 const BRISK_SECONDS = 0.001;
-const HOLD_MS = 5_000;
-/** Pods get so long to end, as their endpoints go. */
-const ENDING_MS = 5_000;
+/** Of each step, as the product holds it where a request does not say. */
+const HOLD_MS = 60_000;
+/** By hand: until a route is taken to be everywhere, and until the endpoints of pods that end are gone. */
+const SPREADING_MS = 5_000;
+/** The move by hand is a figure, and no ratio rests on it. */
+const BY_HAND_EVERY = 5;
 
 /** p99 in milliseconds, of each window. */
 interface Latencies {
@@ -48,7 +52,11 @@ export async function measureRuns(platform: Platform, lab: MigrationLab, windows
   for (let window = 0; window < windows; window++) {
     steady.push(await calm(lab));
     runs.push(await moved(platform, lab, byPhase));
-    byHand.push(await movedByHand(lab));
+    if (window % BY_HAND_EVERY === 0) byHand.push(await movedByHand(lab));
+    const [before = Number.NaN, run] = [steady.at(-1), runs.at(-1)];
+    process.stderr.write(
+      `window ${window + 1} of ${windows}: p99 ${before.toFixed(1)} ms calm, ${run?.p99.toFixed(1) ?? ''} ms during a run\n`,
+    );
   }
   const [odd, even] = [1, 0].map((rest) => median(steady.filter((_, index) => index % 2 === rest)));
   return {
@@ -83,15 +91,15 @@ interface Run {
 async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['byPhase']): Promise<Run> {
   const whole = await podCalls(lab, RATE);
   const began = performance.now();
-  const steps = [10, 50, 100].map((weight) => ({ weight, hold: '5s' }));
-  const { id } = await lab.start(lab.request('whole', { steps, approvals: [10] }));
+  const steps = WEIGHTS.map((weight) => ({ weight }));
+  const { id } = await lab.start(lab.request('whole', { steps, approvals: [50] }));
   const during = async (part: keyof typeof byPhase, wait: (brisk: RunningLoad) => Promise<void>): Promise<void> => {
     const one = await briskLoad(lab);
     await wait(one);
     byPhase[part].push((await one.stop()).latencyMs.p99);
   };
-  const until = (text: RegExp) => () => platform.api.waitsFor(id, text, 180_000, LOOK_AT_RUN_MS);
-  await during('start', until(/approve of 10%/));
+  const until = (text: RegExp) => () => platform.api.waitsFor(id, text, WEIGHTS.length * 2 * HOLD_MS, LOOK_AT_RUN_MS);
+  await during('start', until(/approve of 50%/));
   await lab.control(id, 'approve', 'the benchmark');
   await during('weights', until(/finalize/));
   const seconds = (performance.now() - began) / 1_000;
@@ -108,17 +116,19 @@ async function movedByHand(lab: MigrationLab): Promise<number> {
   const { name: namespace } = lab.namespace;
   const loads = await Promise.all([podCalls(lab, RATE), briskLoad(lab)]);
   await applyBare(namespace, hostOf(lab), 0);
-  await delay(HOLD_MS);
+  await delay(SPREADING_MS);
   await scale(namespace, 2);
-  for (const weight of [10, 50, 100, 0]) {
-    await delay(HOLD_MS);
+  await delay(SPREADING_MS);
+  for (const weight of WEIGHTS) {
     await applyBare(namespace, hostOf(lab), weight);
+    await delay(HOLD_MS);
   }
-  await delay(HOLD_MS);
+  await applyBare(namespace, hostOf(lab), 0);
+  await delay(SPREADING_MS);
   await scale(namespace, 0);
-  await delay(ENDING_MS);
+  await delay(SPREADING_MS);
   await removeBare(namespace);
-  await delay(HOLD_MS);
+  await delay(SPREADING_MS);
   const [report] = await Promise.all(loads.map((one) => one.stop()));
   return report?.latencyMs.p99 ?? Number.NaN;
 }
