@@ -34,7 +34,8 @@ export async function ensurePart(part: Part): Promise<string> {
     renameSync(scratch, folder);
   } catch (error) {
     rmSync(scratch, { recursive: true, force: true });
-    throw error;
+    // Another process was first: what it made is the same.
+    if (!existsSync(folder)) throw error;
   }
   return folder;
 }

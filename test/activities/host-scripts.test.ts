@@ -18,7 +18,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { parseAnswer } from '../../activities/adapters/host-answer.ts';
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
@@ -30,6 +30,11 @@ const certificate = (body: string): string =>
   `-----BEGIN CERTIFICATE-----\n${body}\n${body}\n-----END CERTIFICATE-----\n`;
 
 describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
+  // Busybox is fetched the first time.
+  beforeAll(async () => {
+    await runShell(shell, 'true');
+  }, 120_000);
+
   let folder = '';
   const at = (...path: string[]): string => join(folder, ...path);
   const put = (name: string, content: string): void => {
