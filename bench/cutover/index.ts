@@ -55,7 +55,7 @@ export async function measureCutover(rounds: number, windows: number): Promise<B
           rounds,
           machines: lab.machines.length,
           windows,
-          note: 'p99: medians of windows that alternate, a calm one, a whole run to 100% and back, and the same moved by hand with kubectl; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod, a machine and a caller through the gateway have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
+          note: 'p99: medians of windows that alternate, a calm one and a whole run to 100% and back, and after every fifth the same moved by hand with kubectl; spread: of the odd calm ones over the even ones, or the other way round; seen: from the write, as the API server tells its watchers, until a pod, a machine and a caller through the gateway have each had an answer from the other side; rollback: from its POST to the last answer from a pod',
         },
       };
     } finally {

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { parseAnswer } from '../../activities/adapters/host-answer.ts';
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
-import { runShell, type ShellName } from '../support/shells.ts';
+import { fetchBefore, runShell, type ShellName } from '../support/shells.ts';
 
 const library = ['common', 'journal', 'changes', 'proxy', 'drain', 'traffic'].map(readScript).join('\n');
 
@@ -28,11 +28,7 @@ istio_requests_total{reporter="source",connection_security_policy="mutual_tls"} 
 istio_tcp_connections_opened_total{reporter="destination",connection_security_policy="mutual_tls"} 2`;
 
 describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
-  // Busybox is fetched the first time.
-  beforeAll(async () => {
-    await runShell(shell, 'true');
-  }, 120_000);
-
+  fetchBefore(shell);
   let folder = '';
   const at = (...path: string[]): string => join(folder, ...path);
   const run = (snippet: string): Promise<string> =>

@@ -3,18 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
 import { renderCaptureScript } from '../../activities/render/capture-script.ts';
-import { runShell, type ShellName } from '../support/shells.ts';
+import { fetchBefore, runShell, type ShellName } from '../support/shells.ts';
 
 describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
-  // Busybox is fetched the first time.
-  beforeAll(async () => {
-    await runShell(shell, 'true');
-  }, 120_000);
-
+  fetchBefore(shell);
   let folder = '';
   const at = (...path: string[]): string => join(folder, ...path);
   const put = (name: string, content: string, mode = 0o644): void => {

@@ -18,23 +18,19 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { parseAnswer } from '../../activities/adapters/host-answer.ts';
 import { quote, readScript } from '../../activities/adapters/host-command.ts';
 import { renderCaptureScript } from '../../activities/render/capture-script.ts';
-import { runShell, type ShellName } from '../support/shells.ts';
+import { fetchBefore, runShell, type ShellName } from '../support/shells.ts';
 
 const library = ['common', 'journal', 'changes', 'apply'].map(readScript).join('\n');
 const certificate = (body: string): string =>
   `-----BEGIN CERTIFICATE-----\n${body}\n${body}\n-----END CERTIFICATE-----\n`;
 
 describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
-  // Busybox is fetched the first time.
-  beforeAll(async () => {
-    await runShell(shell, 'true');
-  }, 120_000);
-
+  fetchBefore(shell);
   let folder = '';
   const at = (...path: string[]): string => join(folder, ...path);
   const put = (name: string, content: string): void => {

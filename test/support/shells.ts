@@ -4,11 +4,20 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { beforeAll } from '@jest/globals';
+
 import { ensurePart } from '../../sandbox/cache.ts';
 
 const execute = promisify(execFile);
 
 export type ShellName = 'dash' | 'bash' | 'busybox';
+
+/** Busybox is fetched the first time, which takes longer than a test may. */
+export function fetchBefore(shell: ShellName): void {
+  beforeAll(async () => {
+    await runShell(shell, 'true');
+  }, 120_000);
+}
 
 /** Runs a script as `sh -c` does on a machine; fails with its standard error. */
 export async function runShell(shell: ShellName, script: string, args: readonly string[] = []): Promise<string> {
