@@ -15,7 +15,7 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    windows: { type: 'string', default: '10' },
+    windows: { type: 'string', default: '6' },
     machines: { type: 'string', default: '50' },
   },
 });

@@ -23,6 +23,9 @@ export interface RunningLoad {
   readonly stop: () => Promise<LoadReport>;
 }
 
+/** Longer than anything here measures: a load whose harness was killed does not go on in the way of all that comes after. */
+const LONGEST = '1h';
+
 async function ask<T>(method: string, url: string): Promise<T> {
   const response = await fetch(url, { method });
   if (!response.ok) throw new Error(`${method} ${url} answered ${response.status}: ${await response.text()}`);
@@ -44,6 +47,7 @@ export async function startLoad(
   const query = new URLSearchParams([
     ...targets.map((target) => ['url', target] as [string, string]),
     ['rate', String(ratePerSecond)],
+    ['duration', LONGEST],
     ...(connections === undefined ? [] : [['connections', String(connections)] as [string, string]]),
     ...(slowSeconds === undefined ? [] : [['slow', `${slowSeconds}s`] as [string, string]]),
   ]);

@@ -19,7 +19,7 @@ export interface MeshliftWorker {
   shutdown(): void;
 }
 
-/** The activities may be any that fit: tests replace one of them to fail it. */
+/** The activities may be any that fit: tests replace one of them to fail it. So may the workflows, of which a benchmark runs a part. */
 export async function createWorker(
   connection: NativeConnection,
   {
@@ -29,6 +29,7 @@ export async function createWorker(
     workflowCache,
   }: Pick<WorkerConfig, 'temporal' | 'hostConcurrency' | 'cachedWorkflows' | 'workflowCache'>,
   activities: Activities,
+  workflows: Promise<{ readonly code: string }> = workflowBundle(workflowCache),
 ): Promise<MeshliftWorker> {
   const common = {
     connection,
@@ -43,7 +44,7 @@ export async function createWorker(
     Worker.create({
       ...common,
       taskQueue: QUEUE,
-      workflowBundle: await workflowBundle(workflowCache),
+      workflowBundle: await workflows,
       maxCachedWorkflows: cachedWorkflows,
       // Tasks of a worker that died go to the others after this.
       stickyQueueScheduleToStartTimeout: '2s',

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { bundleWorkflowCode, Runtime } from '@temporalio/worker';
+import { bundleWorkflowCode, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 
 /** Scripts of earlier sources that stay for workers that still run them. */
 const SCRIPTS_KEPT = 5;
@@ -20,16 +20,19 @@ export const bundled = {
   workflowInterceptorModules: [join(root, 'workflows', 'no-empty-task.ts')],
 };
 
+/** Of the workflows of one module, which is loaded once and not for each of them: no module of ours keeps state. */
+export async function bundleOf(workflowsPath: string): Promise<WorkflowBundleWithSourceMap> {
+  const { logger } = Runtime.instance();
+  return await bundleWorkflowCode({ ...bundled, workflowsPath, preloadModules: [workflowsPath], logger });
+}
+
 /** The script; a cache that cannot be read or written costs time, never the worker. */
 export async function workflowBundle(cacheDirectory: string): Promise<{ readonly code: string }> {
   const digest = await digestOfSources();
   const path = join(cacheDirectory, `${digest}.js`);
   const cached = await readFile(path, 'utf8').catch(() => undefined);
   if (cached !== undefined) return { code: cached };
-  const { logger } = Runtime.instance();
-  const { workflowsPath } = bundled;
-  // Loaded once, not for each workflow: no module of ours keeps state.
-  const { code } = await bundleWorkflowCode({ ...bundled, preloadModules: [workflowsPath], logger });
+  const { code } = await bundleOf(bundled.workflowsPath);
   // Sources that were edited meanwhile are not what the digest names.
   if ((await digestOfSources()) === digest) await keep(cacheDirectory, path, code).catch(() => undefined);
   return { code };

@@ -20,7 +20,7 @@ import { watchWeight } from './watch-weight.ts';
 /** Between two looks at what callers were answered by. */
 const LOOK_MS = 10;
 
-/** What is said of latency needs ten `windows` of each side. */
+/** What is said of latency needs six `windows` of each side. */
 export async function measureCutover(rounds: number, windows: number): Promise<BenchReport> {
   const platform = await startPlatform();
   try {

@@ -10,7 +10,8 @@ import { median } from '../statistics.ts';
 import { applyBare, removeBare, scale } from './bare-routes.ts';
 import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 
-const STEADY_MS = 60_000;
+/** As long as a run: what the host itself does now and then is in both, or in neither. */
+const STEADY_MS = 180_000;
 /** Between two looks at who answers: whoever looks takes processor time from what is measured. */
 const LOOK_MS = 100;
 const LOOK_AT_RUN_MS = 5_000;
@@ -137,7 +138,7 @@ async function backAgain(platform: Platform, lab: MigrationLab, id: string, bris
   const askedAt = performance.now();
   await lab.control(id, 'rollback', 'the benchmark');
   let [lastAt, before] = [askedAt, podAnswers(lab, await brisk.report())];
-  const ended = endOf(platform.api, id);
+  const ended = endOf(platform.api, id, undefined, LOOK_AT_RUN_MS);
   const isOver = ended.then(() => true);
   do {
     const now = podAnswers(lab, await brisk.report());

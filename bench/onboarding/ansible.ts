@@ -90,6 +90,8 @@ export async function runAnsible(
     PYTHONPATH: join(parts.ansible, 'site'),
     ANSIBLE_HOME: join(folder, 'home'),
     ANSIBLE_FORKS: String(lab.hostKeys.length),
+    // All machines share two processors here: within its ten seconds not every one of fifty has answered.
+    ANSIBLE_TIMEOUT: '120',
     ANSIBLE_PIPELINING: 'true',
     ANSIBLE_HOST_KEY_CHECKING: 'true',
     ANSIBLE_PYTHON_INTERPRETER: '/usr/bin/python3',

@@ -59,7 +59,7 @@ export async function ask<T>(call: () => Promise<T>): Promise<T> {
 const ended: readonly string[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'] satisfies Operation['phase'][];
 
 /** Waits for the operation's end, however it ends and whoever is there to tell. */
-export async function endOf(api: Api, id: string, timeoutMs = 300_000): Promise<Operation> {
+export async function endOf(api: Api, id: string, timeoutMs = 300_000, everyMs = 500): Promise<Operation> {
   let last: Operation | undefined;
   await eventually(
     `operation ${id} ends`,
@@ -69,7 +69,7 @@ export async function endOf(api: Api, id: string, timeoutMs = 300_000): Promise<
       throw new Error(`it is ${last.phase} and waits for ${last.waitingFor ?? 'nothing'}`);
     },
     timeoutMs,
-    500,
+    everyMs,
   );
   if (last === undefined) throw new Error(`Operation ${id} was never told`);
   return last;
