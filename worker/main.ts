@@ -8,6 +8,7 @@ import { readWorkerConfig } from './config.ts';
 import { createPorts } from './ports.ts';
 import { setUpTemporal } from './temporal-setup.ts';
 import { createWorker, HOSTS_QUEUE, QUEUE } from './worker.ts';
+import { workflowBundle } from './workflow-bundle.ts';
 
 /** Runs until SIGTERM or SIGINT. Takes no new task then, lets running ones end, and leaves Temporal last. */
 export async function runWorker(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
@@ -21,7 +22,8 @@ export async function runWorker(environment: Readonly<Record<string, string | un
   const created = await setUpTemporal(setUp, namespace).finally(() => setUp.close());
   const connection = await NativeConnection.connect(settings);
   try {
-    const worker = await createWorker(connection, config, createActivities(createPorts(config)));
+    const workflows = await workflowBundle(config.workflowCache);
+    const worker = await createWorker(connection, config, createActivities(createPorts(config)), workflows);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
         logger.info('meshlift worker stops', { signal });

@@ -5,7 +5,6 @@ import type { NativeConnection } from '@temporalio/worker';
 import type { Activities } from '../activities/index.ts';
 import type { WorkerConfig } from './config.ts';
 import { heartbeatInterceptor } from './heartbeat.ts';
-import { workflowBundle } from './workflow-bundle.ts';
 
 export const QUEUE = 'meshlift';
 export const HOSTS_QUEUE = 'meshlift-hosts';
@@ -19,17 +18,19 @@ export interface MeshliftWorker {
   shutdown(): void;
 }
 
-/** The activities may be any that fit: tests replace one of them to fail it. So may the workflows, of which a benchmark runs a part. */
+/**
+ * The activities may be any that fit: tests replace one of them to fail it. `workflows` is the script of those that it runs, for which
+ * see `workflowBundle`.
+ */
 export async function createWorker(
   connection: NativeConnection,
   {
     temporal,
     hostConcurrency,
     cachedWorkflows,
-    workflowCache,
-  }: Pick<WorkerConfig, 'temporal' | 'hostConcurrency' | 'cachedWorkflows' | 'workflowCache'>,
+  }: Pick<WorkerConfig, 'temporal' | 'hostConcurrency' | 'cachedWorkflows'>,
   activities: Activities,
-  workflows: Promise<{ readonly code: string }> = workflowBundle(workflowCache),
+  workflows: { readonly code: string },
 ): Promise<MeshliftWorker> {
   const common = {
     connection,
@@ -44,7 +45,7 @@ export async function createWorker(
     Worker.create({
       ...common,
       taskQueue: QUEUE,
-      workflowBundle: await workflows,
+      workflowBundle: workflows,
       maxCachedWorkflows: cachedWorkflows,
       // Tasks of a worker that died go to the others after this.
       stickyQueueScheduleToStartTimeout: '2s',

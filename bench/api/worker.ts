@@ -7,6 +7,7 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } 
 import { failure } from '../../activities/failures.ts';
 import { createActivities, type Ports } from '../../activities/index.ts';
 import { createWorker } from '../../worker/worker.ts';
+import { workflowBundle } from '../../worker/workflow-bundle.ts';
 import { bareQueue } from './bare.ts';
 
 const [address = '', namespace = '', workflowCache = ''] = process.argv.slice(2);
@@ -28,16 +29,15 @@ const settings = {
   temporal: { connection: { address }, namespace },
   hostConcurrency: 50,
   cachedWorkflows: 2_000,
-  workflowCache,
 };
-const product = await createWorker(connection, settings, createActivities(ports));
+const workflows = await workflowBundle(workflowCache);
+const product = await createWorker(connection, settings, createActivities(ports), workflows);
 const workflowsPath = new URL('workflow.ts', import.meta.url).pathname;
-const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger });
 const bare = await Worker.create({
   connection,
   namespace,
   taskQueue: bareQueue,
-  workflowBundle,
+  workflowBundle: await bundleWorkflowCode({ workflowsPath, logger }),
   maxCachedWorkflows: 2_000,
 });
 process.stdout.write('polls\n');

@@ -15,10 +15,9 @@ const settings = {
   temporal: { connection: { address }, namespace },
   hostConcurrency: 50,
   cachedWorkflows: 2_000,
-  workflowCache: '',
 };
 const activities = createActivities(labPorts(readFileSync(keyFile, 'utf8')));
-const workflows = bundleOf(new URL('workflow.ts', import.meta.url).pathname);
+const workflows = await bundleOf(new URL('workflow.ts', import.meta.url).pathname);
 const worker = await createWorker(connection, settings, activities, workflows);
 process.stdout.write('polls\n');
 await worker.run();

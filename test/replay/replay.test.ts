@@ -3,14 +3,13 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 
-import { bundled } from '../../worker/workflow-bundle.ts';
+import { bundled, bundleOf } from '../../worker/workflow-bundle.ts';
 import * as workflows from '../../workflows/index.ts';
 import { readHistory } from '../support/read-history.ts';
 
-const logger = new DefaultLogger('ERROR');
-Runtime.install({ logger, shutdownSignals: [] });
+Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
 
 const folder = join(import.meta.dirname, 'histories');
 const histories = readdirSync(folder)
@@ -26,7 +25,7 @@ describe('recorded histories', () => {
   });
 
   test('replay', async () => {
-    const workflowBundle = await bundleWorkflowCode({ ...bundled, logger });
+    const workflowBundle = await bundleOf(bundled.workflowsPath);
     const failures: string[] = [];
     let replayed = 0;
     for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle }, histories)) {

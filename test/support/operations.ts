@@ -1,4 +1,5 @@
 /** What end-to-end files ask of operations and of what they leave. */
+import { endPhases } from '../../api/rows.ts';
 import type { Condition } from '../../api/schemas/common.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import type { Api } from '../../demo/api-client.ts';
@@ -56,8 +57,6 @@ export async function ask<T>(call: () => Promise<T>): Promise<T> {
   return answer.value;
 }
 
-const ended: readonly string[] = ['Succeeded', 'Failed', 'RolledBack', 'Cancelled'] satisfies Operation['phase'][];
-
 /** Waits for the operation's end, however it ends and whoever is there to tell. */
 export async function endOf(api: Api, id: string, timeoutMs = 300_000, everyMs = 500): Promise<Operation> {
   let last: Operation | undefined;
@@ -65,7 +64,7 @@ export async function endOf(api: Api, id: string, timeoutMs = 300_000, everyMs =
     `operation ${id} ends`,
     async () => {
       last = await api.operation(id);
-      if (ended.includes(last.phase)) return true;
+      if (endPhases.includes(last.phase)) return true;
       throw new Error(`it is ${last.phase} and waits for ${last.waitingFor ?? 'nothing'}`);
     },
     timeoutMs,

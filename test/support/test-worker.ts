@@ -9,6 +9,7 @@ import { readWorkerConfig } from '../../worker/config.ts';
 import { createPorts } from '../../worker/ports.ts';
 import { setUpTemporal } from '../../worker/temporal-setup.ts';
 import { createWorker } from '../../worker/worker.ts';
+import { workflowBundle } from '../../worker/workflow-bundle.ts';
 import { testPolicies } from './platform.ts';
 
 export interface TestWorker {
@@ -33,7 +34,8 @@ export async function startWorker(env: Environment, namespace: string, change: C
   const setUp = await Connection.connect(config.temporal.connection);
   await setUpTemporal(setUp, namespace);
   const connection = await NativeConnection.connect(config.temporal.connection);
-  const worker = await createWorker(connection, config, change(createActivities(createPorts(config))));
+  const workflows = await workflowBundle(config.workflowCache);
+  const worker = await createWorker(connection, config, change(createActivities(createPorts(config))), workflows);
   const running = worker.run();
   return {
     client: new Client({ connection: setUp, namespace }),
