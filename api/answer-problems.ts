@@ -4,8 +4,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { faultsOf } from './faults.ts';
-import { problem, problemOfTemporal, ProblemError } from './problems.ts';
-import type { ProblemType } from './problems.ts';
+import { problem, type ProblemError, problemOf, type ProblemType } from './problems.ts';
 
 const problemOfFastifyCode: Readonly<Record<string, ProblemType>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'malformed-json',
@@ -35,7 +34,6 @@ export function answerProblems(app: Pick<FastifyInstance, 'setErrorHandler' | 's
 }
 
 function asProblem(error: FastifyError | Error): ProblemError {
-  if (error instanceof ProblemError) return error;
   if ('validation' in error) {
     const errors = faultsOf(error.validation, error.validationContext);
     return problem('invalid-request', {
@@ -46,19 +44,24 @@ function asProblem(error: FastifyError | Error): ProblemError {
   const type = 'code' in error ? problemOfFastifyCode[error.code] : undefined;
   // A parser's message quotes the body, so it is no cause to keep.
   if (type !== undefined) return problem(type);
-  return problemOfTemporal(error) ?? problem('internal', { cause: error });
+  return problemOf(error);
 }
 
 function answer(found: ProblemError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const told = { problem: found.problemType, status: found.status, cause: messageOf(found.cause) };
-  if (found.problemType === 'internal') request.log.error({ err: found.cause }, 'request failed');
-  else if (found.status >= 500) request.log.warn(told, 'request not answered');
-  else request.log.info(told, 'request refused');
+  logProblem(found, request);
   if (found.status === 401) reply.header('www-authenticate', 'Bearer');
   // The rate limit knows better when it ends.
   if (found.retryAfterS !== undefined && !reply.hasHeader('retry-after'))
     reply.header('retry-after', String(found.retryAfterS));
   return reply.code(found.status).header('x-request-id', request.id).type('application/problem+json').send(found.body);
+}
+
+/** Also for a problem that is told in the middle of a stream. */
+export function logProblem(found: ProblemError, { log }: Pick<FastifyRequest, 'log'>): void {
+  const told = { problem: found.problemType, status: found.status, cause: messageOf(found.cause) };
+  if (found.problemType === 'internal') log.error({ err: found.cause }, 'request failed');
+  else if (found.status >= 500) log.warn(told, 'request not answered');
+  else log.info(told, 'request refused');
 }
 
 /** What the client's wrapper says, then what Temporal said. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { ProblemError } from './problems.ts';
+import { problemOf, type ProblemError } from './problems.ts';
 import { endPhases } from './rows.ts';
 import type { Operation } from './schemas/operation.ts';
 
@@ -39,12 +39,14 @@ interface Stream {
   readonly read: Read;
   /** Throws when the caller may not follow the operation any more. */
   readonly reauthorise: () => Promise<void>;
+  /** Told of the problem that ends the stream. */
+  readonly onProblem: (problem: ProblemError) => void;
   readonly signal: AbortSignal;
 }
 
 /** Ends with the operation, with the caller's right to see it, or by the signal. */
 export async function* operationEvents(stream: Stream): AsyncGenerator<string> {
-  const { read, reauthorise, signal, lastEventId } = stream;
+  const { read, reauthorise, onProblem, signal, lastEventId } = stream;
   let { operation } = stream;
   let told = lastEventId !== undefined && lastEventId === operation.revision ? JSON.stringify(operation) : '';
   let spokeAt = Date.now();
@@ -70,10 +72,11 @@ export async function* operationEvents(stream: Stream): AsyncGenerator<string> {
       }
       operation = await read(operation.id);
     } catch (error) {
-      if (!(error instanceof ProblemError)) throw error;
+      const problem = problemOf(error);
       // Without a worker, or with Temporal away, the stream waits: what it told stays true.
-      if (error.status === 503 || error.status === 429) continue;
-      yield `event: problem\ndata: ${JSON.stringify(error.body)}\n\n`;
+      if (problem.status === 503 || problem.status === 429) continue;
+      onProblem(problem);
+      yield `event: problem\ndata: ${JSON.stringify(problem.body)}\n\n`;
       return;
     }
   }

@@ -163,6 +163,12 @@ export function problem(type: ProblemType, extras: Extras & { cause?: unknown } 
   return new ProblemError(type, extras);
 }
 
+/** What any error means for the caller; one that nobody foresaw is `internal`, and its cause the log's. */
+export function problemOf(error: unknown): ProblemError {
+  if (error instanceof ProblemError) return error;
+  return problemOfTemporal(error) ?? problem('internal', { cause: error });
+}
+
 /** What an error of the Temporal client means for the caller; undefined where it is none of its errors. */
 export function problemOfTemporal(error: unknown): ProblemError | undefined {
   if (error instanceof WorkflowUpdateFailedError || error instanceof WorkflowFailedError)

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox';
 
+import { logProblem } from '../answer-problems.ts';
 import { readOperation } from '../operation-calls.ts';
 import { isEnded, operationEvents, sharedReads } from '../operation-events.ts';
 import { LastEventHeaders, NoQuery, OperationParams } from '../schemas/requests.ts';
@@ -53,6 +54,9 @@ export const operationEventRoutes: FastifyPluginCallbackTypebox<{ temporal: Temp
         lastEventId,
         read,
         reauthorise: () => request.reauthorise(),
+        onProblem: (problem) => {
+          logProblem(problem, request);
+        },
         signal,
       });
       return reply

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { ServiceError } from '@temporalio/client';
 
 import { operationEvents, READ_EVERY_MS, sharedReads } from '../../api/operation-events.ts';
-import { problem } from '../../api/problems.ts';
+import { problem, type ProblemError } from '../../api/problems.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 
 const running: Operation = {
@@ -16,15 +17,22 @@ const running: Operation = {
 const later: Operation = { ...running, revision: 4, waitingFor: 'shop/orders-1 to be ready' };
 const ended: Operation = { ...running, revision: 9, phase: 'Succeeded' };
 
+const grpc = (code: number): Error =>
+  new ServiceError('Failed to query Workflow', {
+    cause: Object.assign(new Error(`${code}`), { code, details: 'of the server', metadata: {} }),
+  });
+
 interface Script {
   readonly lastEventId?: number;
   /** What each further read says. */
   readonly reads?: readonly (Operation | Error)[];
   readonly signal?: AbortSignal;
+  readonly onProblem?: (problem: ProblemError) => void;
 }
 
 /** Every line of the stream that says something of the operation. */
-async function told({ lastEventId, reads = [], signal = new AbortController().signal }: Script): Promise<string[]> {
+async function told(script: Script): Promise<string[]> {
+  const { lastEventId, reads = [], signal = new AbortController().signal, onProblem = () => undefined } = script;
   const answers = [...reads];
   const read = (): Promise<Operation> => {
     const answer = answers.shift() ?? ended;
@@ -35,6 +43,7 @@ async function told({ lastEventId, reads = [], signal = new AbortController().si
     lastEventId,
     read,
     reauthorise: () => Promise.resolve(),
+    onProblem,
     signal,
   });
   const text: string[] = [];
@@ -59,16 +68,25 @@ describe('a stream of events', () => {
     ]);
   });
 
-  test('waits where no worker answers for a while', async () => {
-    expect(await told({ reads: [problem('no-worker'), ended] })).toEqual([
+  test.each([
+    ['no worker answers', problem('no-worker')],
+    ['no worker polls', grpc(9)],
+    ['Temporal is away', grpc(14)],
+    ['too much is asked of Temporal', grpc(8)],
+  ])('waits where %s for a while', async (_what, error) => {
+    expect(await told({ reads: [error, ended] })).toEqual([
       ...['id: 3', 'event: operation', 'id: 9', 'event: operation'],
     ]);
   });
 
-  test('ends with a problem where it may not go on', async () => {
-    expect(await told({ reads: [problem('operation-not-found'), ended] })).toEqual([
-      ...['id: 3', 'event: operation', 'event: problem'],
-    ]);
+  test.each([
+    [problem('operation-not-found'), 'operation-not-found'],
+    [new Error('a bug'), 'internal'],
+  ])('ends with a problem where it may not go on, which the log knows too (%s)', async (error, type) => {
+    const logged: string[] = [];
+    const lines = await told({ reads: [error, ended], onProblem: ({ problemType }) => logged.push(problemType) });
+    expect(lines).toEqual(['id: 3', 'event: operation', 'event: problem']);
+    expect(logged).toEqual([type]);
   });
 
   test('stops when its caller leaves, in the middle of a wait', async () => {

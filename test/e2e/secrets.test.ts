@@ -75,9 +75,8 @@ test('keys and tokens are in no history, log, process list, answer or metrics', 
   const processes = watchProcesses();
   const answers: string[] = [];
   const follow = async ({ id }: Operation): Promise<Operation> => {
-    const events = answer(`/v1/operations/${id}/events`);
-    const operation = await platform.api.finished(id);
-    answers.push(await events, await answer(`/v1/operations/${id}`));
+    const [events, operation] = await Promise.all([answer(`/v1/operations/${id}/events`), platform.api.finished(id)]);
+    answers.push(events, await answer(`/v1/operations/${id}`));
     return operation;
   };
   const plan = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(request) };
