@@ -56,12 +56,11 @@ test('calls of all clients of a kubeconfig share a connection', async () => {
 });
 
 test('a connection that gave no answer is not used again', async () => {
-  const core = client(200);
-  await read(core);
+  await read(client());
   answer = nothing;
-  await expect(read(core)).rejects.toThrow();
+  await expect(read(client(200))).rejects.toThrow();
   answer = namespace;
-  await read(core);
+  await read(client());
   expect(connections).toBe(2);
 });
 
