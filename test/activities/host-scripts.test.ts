@@ -115,6 +115,55 @@ describe.each<ShellName>(['dash', 'bash', 'busybox'])('%s', (shell) => {
     expect(() => readFileSync(at('stage/result'))).toThrow('ENOENT');
   });
 
+  describe.each([
+    ['perl', ''],
+    ['the tools of a machine without perl', 'has() { [ "$1" != perl ]; }'],
+  ])('by %s', (_by, without) => {
+    /** Files of the stage, one a line: content, mode, owner, path. */
+    const place = (files: readonly (readonly [string, string, string, string])[], more = ''): Promise<string> => {
+      const lines = files.map(([content, mode, owner, path], index) => {
+        put(`stage/${index}`, content);
+        const target = quote(at(path));
+        return `stage_file "$STAGE/${index}" ${target} ${mode} ${owner}; prepare_write ${mode} ${owner} bytes ${target}`;
+      });
+      return run(`${without}\nopen_journal\n${lines.join('\n')}\n${more}\ncommit_files`);
+    };
+    const stated = (path: string): string => {
+      const { mode, uid } = statSync(at(path));
+      return `${(mode & 0o7777).toString(8)} ${uid}`;
+    };
+
+    test('files take their places together, each with its bytes, mode and owner, in folders that are made for them', async () => {
+      const bytes = `é\u0000\n'"$x\n\n`;
+      put('etc/.old.meshlift', 'of an attempt that was killed');
+      put('etc/old', 'before');
+      await place([
+        [bytes, '0600', 'root:root', 'etc/a/b/secret'],
+        ['', '0644', 'nobody:nogroup', 'etc/a/empty'],
+        ['#!/bin/sh', '0755', 'root:root', 'etc/old'],
+      ]);
+      expect(['etc/a/b/secret', 'etc/a/empty', 'etc/old'].map((path) => readFileSync(at(path), 'utf8'))).toEqual([
+        ...[bytes, '', '#!/bin/sh'],
+      ]);
+      expect(['etc/a/b/secret', 'etc/a/empty', 'etc/old', 'etc/a', 'etc/a/b'].map(stated)).toEqual([
+        ...['600 0', '644 65534', '755 0', '755 0', '755 0'],
+      ]);
+      expect(readdirSync(at('etc')).sort()).toEqual(['a', 'old']);
+    });
+
+    test('what cannot be put in place is said, and no temporary file stays', async () => {
+      const files = [
+        ['secret', '0600', 'root:root', 'etc/first'],
+        ['secret', '0600', 'root:root', 'etc/second'],
+      ] as const;
+      await expect(place(files, `rm "$STAGE/files${at('etc/.second.meshlift')}"`)).rejects.toMatchObject({
+        code: 70,
+        stderr: expect.stringMatching(/cannot put the files in place: .*second/s) as unknown,
+      });
+      expect(readdirSync(at('etc'))).toEqual([]);
+    });
+  });
+
   test('undo.sh puts back contents, modes, links and absences, newest first, and leaves nothing of its own', async () => {
     put('etc/kept', 'before\n');
     chmodSync(at('etc/kept'), 0o604);

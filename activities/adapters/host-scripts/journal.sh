@@ -99,9 +99,8 @@ with_lines() {
   [ $# -eq 0 ] || "$call" "$@"
 }
 
-# What the next commit puts in place, so that all of it waits for the disk once: a line a staged file, a line its temporary name, two
-# lines for each with temporary name and path, and a line a folder that is missing above them.
-staged_files=
+# What the next commit puts in place, so that all of it waits for the disk once: a line a temporary name, two lines for each with
+# temporary name and path, and a line a folder that is missing above them.
 temporaries=
 renames=
 missing_folders=
@@ -122,7 +121,6 @@ stage_file() {
 # Has a staged file put in place by the next commit.
 prepare_file() {
   name_staged "$1"
-  staged_files="$staged_files.$temporary$NEWLINE"
   temporaries="$temporaries$temporary$NEWLINE"
   renames="$renames$temporary$NEWLINE$1$NEWLINE"
   unsynced_folders="$unsynced_folders${1%/*}$NEWLINE"
@@ -139,33 +137,58 @@ prepare_parents() {
   missing_folders="$missing_folders$folder$NEWLINE"
 }
 
-make_folders() { mkdir -m 0755 "$@" || die $EXIT_FAILED "cannot make one of: $*"; }
-
 # Puts every prepared file in place by temporary file with mode and owner, fsync, rename. The journal is on disk before any of it.
 place_files() {
   [ -n "$renames" ] || return 0
   sync_journal
-  with_lines "$missing_folders" make_folders
-  said="$(with_lines "$staged_files" unstage 2>&1)" || give_up "cannot write the files: $said"
-  with_lines "$temporaries" sync_path
-  said="$(with_lines "$renames" rename_pairs 2>&1)" || give_up "cannot put the files in place: $said"
-  staged_files= temporaries= renames= missing_folders=
+  if has perl; then by=place_by_perl; else by=place_by_tools; fi
+  said="$(with_lines "$missing_folders--$NEWLINE$renames" "$by" 2>&1)" || give_up "cannot put the files in place: $said"
+  temporaries= renames= missing_folders=
 }
 
-# One process for all files, whatever their modes and owners.
-unstage() { tar -cf - -C "$STAGE/files" "$@" | tar -xpmf - -C /; }
+# One process for all files, whatever their modes and owners: each program that starts costs more than what it does here. Arguments:
+# the missing folders, `--`, and temporary name and path of each file.
+place_by_perl() {
+  perl -e '
+    my $stage = shift;
+    while (defined(my $folder = shift)) {
+      last if $folder eq "--";
+      mkdir $folder and chmod 0755, $folder or die "$folder: $!\n";
+    }
+    umask 077;
+    $/ = undef;
+    my @temporaries = @ARGV[grep { $_ % 2 == 0 } 0 .. $#ARGV];
+    for my $temporary (@temporaries) {
+      my $staged = "$stage$temporary";
+      open my $in, "<", $staged or die "$staged: $!\n";
+      my ($mode, $user, $group) = (stat $in)[2, 4, 5];
+      unlink $temporary;
+      open my $out, ">", $temporary or die "$temporary: $!\n";
+      print $out scalar <$in> and chown $user, $group, $out and chmod $mode & 07777, $out and close $out
+        or die "$temporary: $!\n";
+    }
+    system("sync", @temporaries) == 0 or system("sync") == 0 or die "sync: $?\n";
+    while (my ($temporary, $path) = splice @ARGV, 0, 2) { rename $temporary, $path or die "$path: $!\n" }
+  ' "$STAGE/files" "$@"
+}
 
-# perl, which most machines have, renames them all in one process.
-rename_pairs() {
-  if has perl; then
-    perl -e 'while (my ($from, $to) = splice @ARGV, 0, 2) { rename $from, $to or die "$to: $!\n" }' "$@"
-    return
-  fi
+# The same where there is no perl.
+place_by_tools() {
+  while [ "$1" != -- ]; do
+    mkdir -m 0755 "$1" || return
+    shift
+  done
+  shift
+  umask 077
+  with_lines "$temporaries" drop_files
+  with_lines "$temporaries" copy_staged && with_lines "$temporaries" sync_path || return
   while [ $# -gt 0 ]; do
     mv -f "$1" "$2" || return
     shift 2
   done
 }
+
+copy_staged() { for temporary in "$@"; do cp -p "$STAGE/files$temporary" "$temporary" || return; done; }
 
 # Places what is prepared and waits until the disk has it.
 commit_files() {
