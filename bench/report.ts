@@ -1,6 +1,8 @@
 /** What a benchmark says: its ratios beside their targets, the figures behind them, and what they were measured on. */
 import { cpus, release, totalmem } from 'node:os';
 
+import { watchStolen } from './stolen.ts';
+
 export interface Ratio {
   readonly name: string;
   readonly value: number;
@@ -19,12 +21,15 @@ export interface BenchReport {
 export const isMet = ({ value, target, better }: Ratio): boolean =>
   better === 'lower' ? value <= target : value >= target;
 
-/** What every report says of the machine that it was made on. */
+const stolenPercent = watchStolen();
+
+/** What every report says of the machine that it was made on, and of what its own host took of it meanwhile. */
 export const host = (): Readonly<Record<string, unknown>> => ({
   cpus: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
   memoryGib: Math.round(totalmem() / 1024 ** 3),
   kernel: release(),
   node: process.version,
+  stolenPercent: stolenPercent(),
   date: new Date().toISOString(),
 });
 

@@ -32,7 +32,7 @@ export async function measureCutover(rounds: number, windows: number): Promise<B
         bare.push(await bareSeen(platform, lab));
         seen.push(await productSeen(platform, lab));
       }
-      const { sent, failed, p99, spread, rollbackSeconds, runSeconds } = await measureRuns(platform, lab, windows);
+      const { sent, failed, p99, ...more } = await measureRuns(platform, lab, windows);
       const naiveFailed = await naive(lab);
       return {
         bench: 'cutover',
@@ -45,10 +45,8 @@ export async function measureCutover(rounds: number, windows: number): Promise<B
         figures: {
           requests: sent,
           p99Ms: p99,
-          spread,
           seenMs: { product: seen, bare },
-          runSeconds,
-          rollbackSeconds,
+          ...more,
         },
         conditions: {
           ...host(),

@@ -7,6 +7,7 @@ import type { MigrationLab } from '../../test/support/migration-lab.ts';
 import { endOf } from '../../test/support/operations.ts';
 import type { Platform } from '../../test/support/platform.ts';
 import { median } from '../statistics.ts';
+import { watchStolen } from '../stolen.ts';
 import { applyBare, removeBare, scale } from './bare-routes.ts';
 import { hostOf, podAnswers, podCalls, RATE } from './callers.ts';
 
@@ -42,6 +43,8 @@ interface Runs {
   readonly p99: Latencies;
   /** Between calm windows: a ratio below it says nothing. */
   readonly spread: number;
+  /** What the host took of the processors, in percent, in each window: where the two differ, so do their latencies. */
+  readonly stolenPercent: { readonly steady: readonly number[]; readonly during: readonly number[] };
   readonly runSeconds: readonly number[];
   /** From the POST of the rollback to the last answer of a pod. */
   readonly rollbackSeconds: readonly number[];
@@ -50,9 +53,14 @@ interface Runs {
 export async function measureRuns(platform: Platform, lab: MigrationLab, windows: number): Promise<Runs> {
   const byPhase: Latencies['byPhase'] = { start: [], weights: [], back: [] };
   const [steady, runs, byHand]: [number[], Run[], number[]] = [[], [], []];
+  const stolenPercent: { steady: number[]; during: number[] } = { steady: [], during: [] };
   for (let window = 0; window < windows; window++) {
+    const stolenSteady = watchStolen();
     steady.push(await calm(lab));
+    stolenPercent.steady.push(stolenSteady());
+    const stolenDuring = watchStolen();
     runs.push(await moved(platform, lab, byPhase));
+    stolenPercent.during.push(stolenDuring());
     if (window % BY_HAND_EVERY === 0) byHand.push(await movedByHand(lab));
     const [before = Number.NaN, run] = [steady.at(-1), runs.at(-1)];
     process.stderr.write(
@@ -65,6 +73,7 @@ export async function measureRuns(platform: Platform, lab: MigrationLab, windows
     failed: runs.reduce((sum, run) => sum + run.failed, 0),
     p99: { steady, during: runs.map((run) => run.p99), byHand, byPhase },
     spread: Math.max((odd ?? 0) / (even ?? 1), (even ?? 0) / (odd ?? 1)),
+    stolenPercent,
     runSeconds: runs.map((run) => run.seconds),
     rollbackSeconds: runs.map((run) => run.rollbackSeconds),
   };
