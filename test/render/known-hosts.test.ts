@@ -38,10 +38,12 @@ describe('known_hosts lines', () => {
     expect(findKnownKeys(line, address, port).trusted).toEqual(isKnown ? [ed25519] : []);
   });
 
-  test('a pattern that is all wildcards is answered, while one that tries every split would not come to an end', () => {
+  test('a pattern that is all wildcards is answered at once', () => {
     const name = 'a'.repeat(250);
+    const started = Date.now();
     expect(findKnownKeys(`${'*a'.repeat(2_000)}b ssh-ed25519 ${ed25519}`, name, 22).trusted).toEqual([]);
     expect(findKnownKeys(`${'*a'.repeat(200)}*b ssh-ed25519 ${ed25519}`, name, 22).trusted).toEqual([]);
+    expect(Date.now() - started).toBeLessThan(500);
   });
 
   test('all lines of a host count together, revoked keys apart', () => {
