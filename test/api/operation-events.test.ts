@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { ServiceError } from '@temporalio/client';
 
 import { operationEvents, READ_EVERY_MS, sharedReads } from '../../api/operation-events.ts';
 import { problem, type ProblemError } from '../../api/problems.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
+import { grpcError } from '../support/grpc-error.ts';
 
 const running: Operation = {
   id: 'onboard-shop-orders-1-01JZ0000000000000000000000',
@@ -16,11 +16,6 @@ const running: Operation = {
 };
 const later: Operation = { ...running, revision: 4, waitingFor: 'shop/orders-1 to be ready' };
 const ended: Operation = { ...running, revision: 9, phase: 'Succeeded' };
-
-const grpc = (code: number): Error =>
-  new ServiceError('Failed to query Workflow', {
-    cause: Object.assign(new Error(`${code}`), { code, details: 'of the server', metadata: {} }),
-  });
 
 interface Script {
   readonly lastEventId?: number;
@@ -70,9 +65,9 @@ describe('a stream of events', () => {
 
   test.each([
     ['no worker answers', problem('no-worker')],
-    ['no worker polls', grpc(9)],
-    ['Temporal is away', grpc(14)],
-    ['too much is asked of Temporal', grpc(8)],
+    ['no worker polls', grpcError(9)],
+    ['Temporal is away', grpcError(14)],
+    ['too much is asked of Temporal', grpcError(8)],
   ])('waits where %s for a while', async (_what, error) => {
     expect(await told({ reads: [error, ended] })).toEqual([
       ...['id: 3', 'event: operation', 'id: 9', 'event: operation'],

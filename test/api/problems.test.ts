@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   QueryNotRegisteredError,
-  ServiceError,
   WorkflowFailedError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -9,29 +8,25 @@ import {
 import { ApplicationFailure, NamespaceNotFoundError, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 
 import { problemOfRefusal, problemOfTemporal } from '../../api/problems.ts';
+import { grpcError } from '../support/grpc-error.ts';
 
-/** As the client wraps what gRPC says. */
-const grpc = (code: number): Error =>
-  new ServiceError('Failed to query Workflow', {
-    cause: Object.assign(new Error(`${code}`), { code, details: 'of the server', metadata: {} }),
-  });
 const refused = (type: string): Error =>
   new WorkflowUpdateFailedError('Workflow Update failed', ApplicationFailure.nonRetryable('shop/orders-1 is so', type));
 const ended = (cause: Error): Error => new WorkflowFailedError('Workflow execution failed', cause, 'IN_PROGRESS');
 
 describe('a call to Temporal that ends with', () => {
   test.each([
-    ['gRPC code 1, its time over by the clock of the server', grpc(1), 'no-worker', 503],
-    ['gRPC code 2', grpc(2), 'temporal-unavailable', 503],
-    ['gRPC code 4', grpc(4), 'no-worker', 503],
-    ['gRPC code 5', grpc(5), 'namespace-unprepared', 503],
-    ['gRPC code 7', grpc(7), 'temporal-unavailable', 503],
-    ['gRPC code 8', grpc(8), 'too-many-requests', 429],
-    ['gRPC code 9', grpc(9), 'no-worker', 503],
-    ['gRPC code 10', grpc(10), 'temporal-unavailable', 503],
-    ['gRPC code 13', grpc(13), 'temporal-unavailable', 503],
-    ['gRPC code 14', grpc(14), 'temporal-unavailable', 503],
-    ['gRPC code 16', grpc(16), 'temporal-unavailable', 503],
+    ['gRPC code 1, its time over by the clock of the server', grpcError(1), 'no-worker', 503],
+    ['gRPC code 2', grpcError(2), 'temporal-unavailable', 503],
+    ['gRPC code 4', grpcError(4), 'no-worker', 503],
+    ['gRPC code 5', grpcError(5), 'namespace-unprepared', 503],
+    ['gRPC code 7', grpcError(7), 'temporal-unavailable', 503],
+    ['gRPC code 8', grpcError(8), 'too-many-requests', 429],
+    ['gRPC code 9', grpcError(9), 'no-worker', 503],
+    ['gRPC code 10', grpcError(10), 'temporal-unavailable', 503],
+    ['gRPC code 13', grpcError(13), 'temporal-unavailable', 503],
+    ['gRPC code 14', grpcError(14), 'temporal-unavailable', 503],
+    ['gRPC code 16', grpcError(16), 'temporal-unavailable', 503],
     ['an update that nobody took', new WorkflowUpdateRPCTimeoutOrCancelledError('over'), 'no-worker', 503],
     [
       'a query that a stopping worker refuses',
@@ -62,5 +57,5 @@ test('a refusal is told in the words of the machine; what is wrong inside is not
     detail: 'shop/orders-1 is Failed',
   });
   expect(problemOfRefusal('Surprise', 'words of a bug').body.detail).not.toContain('words of a bug');
-  expect(JSON.stringify(problemOfTemporal(grpc(13))?.body)).not.toContain('of the server');
+  expect(JSON.stringify(problemOfTemporal(grpcError(13))?.body)).not.toContain('of the server');
 });
