@@ -52,28 +52,28 @@ interface Runs {
 
 export async function measureRuns(platform: Platform, lab: MigrationLab, windows: number): Promise<Runs> {
   const byPhase: Latencies['byPhase'] = { start: [], weights: [], back: [] };
-  const [steady, runs, byHand]: [number[], Run[], number[]] = [[], [], []];
-  const stolenPercent: { steady: number[]; during: number[] } = { steady: [], during: [] };
+  const [calms, runs, byHand]: [Window[], Run[], number[]] = [[], [], []];
   for (let window = 0; window < windows; window++) {
-    const stolenSteady = watchStolen();
-    steady.push(await calm(lab));
-    stolenPercent.steady.push(stolenSteady());
-    const stolenDuring = watchStolen();
-    runs.push(await moved(platform, lab, byPhase));
-    stolenPercent.during.push(stolenDuring());
+    const before = await calm(lab);
+    const run = await moved(platform, lab, byPhase);
+    calms.push(before);
+    runs.push(run);
     if (window % BY_HAND_EVERY === 0) byHand.push(await movedByHand(lab));
-    const [before = Number.NaN, run] = [steady.at(-1), runs.at(-1)];
     process.stderr.write(
-      `window ${window + 1} of ${windows}: p99 ${before.toFixed(1)} ms calm, ${run?.p99.toFixed(1) ?? ''} ms during a run\n`,
+      `window ${window + 1} of ${windows}: p99 ${before.p99.toFixed(1)} ms calm, ${run.p99.toFixed(1)} ms during a run\n`,
     );
   }
+  const steady = calms.map(({ p99 }) => p99);
   const [odd, even] = [1, 0].map((rest) => median(steady.filter((_, index) => index % 2 === rest)));
   return {
     sent: runs.reduce((sum, run) => sum + run.sent, 0),
     failed: runs.reduce((sum, run) => sum + run.failed, 0),
     p99: { steady, during: runs.map((run) => run.p99), byHand, byPhase },
     spread: Math.max((odd ?? 0) / (even ?? 1), (even ?? 0) / (odd ?? 1)),
-    stolenPercent,
+    stolenPercent: {
+      steady: calms.map((one) => one.stolenPercent),
+      during: runs.map((run) => run.stolenPercent),
+    },
     runSeconds: runs.map((run) => run.seconds),
     rollbackSeconds: runs.map((run) => run.rollbackSeconds),
   };
@@ -82,23 +82,30 @@ export async function measureRuns(platform: Platform, lab: MigrationLab, windows
 /** None of its answers is asked to take its time: the last one says when the last request came. */
 const briskLoad = (lab: MigrationLab): Promise<RunningLoad> => podCalls(lab, PHASE_RATE, BRISK_SECONDS);
 
-async function calm(lab: MigrationLab): Promise<number> {
+/** Its p99 in milliseconds, and what the host took of the processors meanwhile. */
+interface Window {
+  readonly p99: number;
+  readonly stolenPercent: number;
+}
+
+async function calm(lab: MigrationLab): Promise<Window> {
+  const stolenPercent = watchStolen();
   const loads = await Promise.all([podCalls(lab, RATE), briskLoad(lab)]);
   await delay(STEADY_MS);
   const [report] = await Promise.all(loads.map((one) => one.stop()));
-  return report?.latencyMs.p99 ?? Number.NaN;
+  return { p99: report?.latencyMs.p99 ?? Number.NaN, stolenPercent: stolenPercent() };
 }
 
-interface Run {
+interface Run extends Window {
   readonly sent: number;
   readonly failed: number;
-  readonly p99: number;
   readonly seconds: number;
   readonly rollbackSeconds: number;
 }
 
 /** From machines to pods, and back again: the next window needs the machines. */
 async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['byPhase']): Promise<Run> {
+  const stolenPercent = watchStolen();
   const whole = await podCalls(lab, RATE);
   const began = performance.now();
   const steps = WEIGHTS.map((weight) => ({ weight }));
@@ -118,7 +125,7 @@ async function moved(platform: Platform, lab: MigrationLab, byPhase: Latencies['
     rollbackSeconds = await backAgain(platform, lab, id, brisk);
   });
   const { sent, failed, latencyMs } = await whole.stop();
-  return { sent, failed, p99: latencyMs.p99, seconds, rollbackSeconds };
+  return { sent, failed, p99: latencyMs.p99, stolenPercent: stolenPercent(), seconds, rollbackSeconds };
 }
 
 /** Pods behind a route of 100/0, the same weights, and back: without a look at anything in between. */
