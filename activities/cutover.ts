@@ -7,7 +7,14 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { nobodyServes } from '../workflows/plan/cutover-checks.ts';
 import { routedBeside } from '../workflows/plan/route-checks.ts';
 import { saysSame } from '../workflows/plan/says-same.ts';
-import { type SeenDraining, silentIstiods, unprovenClients } from '../workflows/plan/drain-proof.ts';
+import {
+  askingFor,
+  clientsNotAsking,
+  type SeenDraining,
+  silentIstiods,
+  type Unproven,
+  unprovenClients,
+} from '../workflows/plan/drain-proof.ts';
 import { failure } from './failures.ts';
 import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './ports/cluster-port.ts';
 import type { CutoverFacts, CutoverPort, CutoverQuery } from './ports/cutover-port.ts';
@@ -75,25 +82,26 @@ export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPor
       await cluster.apply([renderSubsets(input.target, input.weight, input.push)]),
 
     /**
-     * `weight` percent to pods, at every client that follows the mesh's routes. Answers with the objects that lead; on the way back a
-     * gateway's route that its owner has taken away is none.
+     * `weight` percent to pods, at every client that follows the mesh's routes. `areSidesMoved`: its subsets are written with them;
+     * default false. Answers with the objects that lead; on the way back a gateway's route that its owner has
+     * taken away is none.
      */
     applyRoutes: async (input: {
       target: CutoverTarget;
       weight: number;
       push: string;
+      areSidesMoved?: boolean;
     }): Promise<readonly ObjectRef[]> => {
-      const { target, weight, push } = input;
-      const own = leadsByRoutes(target) ? [renderRoutes(target, weight, push)] : [];
-      await cluster.apply(own);
-      const leading = own.map(refOf);
-      for (const route of target.gatewayRoutes) {
-        const edit = cutover.editRoute(renderGatewayRoute(route, target, weight), push);
-        const isThere = weight === 0 ? await unlessGone(edit) : await edit.then(() => true);
-        const { namespace, virtualService: name } = route;
-        if (isThere) leading.push({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace, name });
-      }
-      return leading;
+      const { target, weight, push, areSidesMoved = false } = input;
+      const own = [
+        ...(areSidesMoved ? [renderSubsets(target, weight, push)] : []),
+        ...(leadsByRoutes(target) ? [renderRoutes(target, weight, push)] : []),
+      ];
+      const written = await allDone([
+        ...own.map(async (object) => (await cluster.apply([object])).map(({ ref }) => ref)),
+        editGatewayRoutes(cutover, target, weight, push),
+      ]);
+      return written.flat();
     },
 
     /** Looks every few seconds, and returns what others have changed, or what is lost; undefined after six hours without. */
@@ -162,17 +170,20 @@ export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPor
 
     /**
      * Throws `RouteUnacknowledged` until every proxy of the mesh is connected and each client of the host has acknowledged pushes of
-     * these types that are later than what was seen, `EvidenceUnavailable` while an istiod pushes nothing.
+     * these types that are later than what was seen, `EvidenceUnavailable` while an istiod pushes nothing. `subsets`: endpoints are
+     * pushed to those alone that ask for some of these, which a DestinationRule of their own namespace may keep them from; absent: to all.
      */
     async verifyPushed(input: {
       host: string;
       types: readonly PushType[];
+      subsets?: readonly string[];
       seen: readonly SeenDraining[];
     }): Promise<void> {
-      const { host, types, seen } = input;
+      const { host, types, subsets, seen } = input;
       const expected = await mesh.listExpectedProxies();
       for (const type of types) {
-        const looks = await mesh.readWatchers([host], type);
+        const watchers = await mesh.readWatchers([host], type);
+        const looks = type === 'eds' && subsets !== undefined ? askingFor(watchers, subsets) : watchers;
         const [silent] = silentIstiods({ looks, seen });
         if (silent !== undefined) {
           throw failure(
@@ -180,15 +191,26 @@ export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPor
             `istiod ${silent.istiodPod} (version ${silent.version}) has pushed no ${type} since ${host} was routed anew; see its log`,
           );
         }
-        const unproven = unprovenClients({ machine: '', expected, looks, seen });
-        if (unproven.length === 0) continue;
-        const named = unproven.slice(0, NAMED).map(({ proxy, why }) => `${proxy} ${why}`);
-        const more = unproven.length > NAMED ? ` and ${unproven.length - NAMED} more` : '';
-        throw failure(
-          'RouteUnacknowledged',
-          `Not every client of ${host} has taken its new ${type}: ${named.join('; ')}${more}; see istioctl proxy-status`,
-        );
+        refuseUnproven(`its new ${type}`, host, unprovenClients({ machine: '', expected, looks, seen }));
       }
+    },
+
+    /** Clients of the host that ask for the endpoints of one of these subsets. */
+    async readAsking({ host, subsets }: { host: string; subsets: readonly string[] }): Promise<readonly string[]> {
+      const connections = (await mesh.readWatchers([host])).flatMap((look) => look.connections);
+      return connections
+        .filter(({ clusters }) => clusters.some(({ subset }) => subsets.includes(subset)))
+        .map(({ proxy }) => proxy);
+    },
+
+    /**
+     * Throws `RouteUnacknowledged` until every proxy of the mesh is connected and each client of the host asks for the endpoints of these
+     * subsets, of which none had asked before. It has their clusters then, and istiod answers what a connection asks for before it pushes
+     * it anything that is written later: one goroutine per connection handles both [pilot/pkg/xds/ads.go, delta.go].
+     */
+    async verifyAsked({ host, subsets }: { host: string; subsets: readonly string[] }): Promise<void> {
+      const [expected, looks] = await Promise.all([mesh.listExpectedProxies(), mesh.readWatchers([host])]);
+      refuseUnproven('its subsets', host, clientsNotAsking({ expected, looks, subsets }));
     },
 
     /** Throws `GuardIncomplete` while a proxy may send to the Service without asking for one of its sides. */
@@ -211,6 +233,42 @@ export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPor
       return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
     },
   };
+}
+
+/**
+ * At the same time: istiod waits a tenth of a second for more, and makes one push of what comes by then. Nothing is under way any more
+ * once it ends; of several failures the first one of the list is thrown.
+ */
+async function allDone<T>(works: readonly Promise<T>[]): Promise<readonly T[]> {
+  await Promise.allSettled(works);
+  return await Promise.all(works);
+}
+
+/** One after the other: several may be of one object. Answers with the objects. */
+async function editGatewayRoutes(
+  cutover: CutoverPort,
+  target: CutoverTarget,
+  weight: number,
+  push: string,
+): Promise<readonly ObjectRef[]> {
+  const edited: ObjectRef[] = [];
+  for (const route of target.gatewayRoutes) {
+    const edit = cutover.editRoute(renderGatewayRoute(route, target, weight), push);
+    const isThere = weight === 0 ? await unlessGone(edit) : await edit.then(() => true);
+    const { namespace, virtualService: name } = route;
+    if (isThere) edited.push({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace, name });
+  }
+  return edited;
+}
+
+function refuseUnproven(what: string, host: string, unproven: readonly Unproven[]): void {
+  if (unproven.length === 0) return;
+  const named = unproven.slice(0, NAMED).map(({ proxy, why }) => `${proxy} ${why}`);
+  const more = unproven.length > NAMED ? ` and ${unproven.length - NAMED} more` : '';
+  throw failure(
+    'RouteUnacknowledged',
+    `Not every client of ${host} has taken ${what}: ${named.join('; ')}${more}; see istioctl proxy-status`,
+  );
 }
 
 /** A gateway's route that its owner has taken away sends nobody anywhere. */

@@ -75,6 +75,8 @@ export function readCluster(summary: string, totalMs: number) {
   });
 }
 
+export type ClusterActivities = ReturnType<typeof readCluster>;
+
 /** One look at the cluster, however it ends: whoever asked for it asks again. */
 export function lookOnce(summary: string, totalMs: number) {
   return proxyActivities<Activities>({

@@ -17,7 +17,7 @@ import type { CutoverPlan } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now, type OperationReport } from './operation.ts';
-import { routeRef, routeTypesOf } from './plan/cutover-steps.ts';
+import { routeRef, routeTypesOf, subsetsOf } from './plan/cutover-steps.ts';
 import { ProvenWrites } from './proven-writes.ts';
 import { type Sides, sidesOf } from './sides.ts';
 
@@ -96,8 +96,9 @@ export class LeadingRoutes {
     await this.sides.name();
   }
 
-  /** One write for everybody who follows routes, and what moves the others. */
+  /** One write for everybody who follows routes, and what moves the others. What others changed is put back before traffic moves on. */
   async lead(weight: number, { by, why }: Written): Promise<void> {
+    if (weight > 0) await this.asWritten();
     this.isMoved ||= weight > 0;
     await this.sides.before(weight);
     await this.write(weight);
@@ -228,18 +229,20 @@ export class LeadingRoutes {
     const gone = readCluster('Wait until no istiod holds the VirtualService', this.waits.routedMs);
     const seen = await gone.verifyHeld({ refs: [routes], push: null });
     await this.writes.beforeProof();
-    await this.sides.pushAgain();
-    await this.writes.acknowledged(target.host, routeTypesOf(target), seen);
+    await this.sides.pushAgain(this.weight);
+    await this.writes.acknowledged({ host: target.host, types: routeTypesOf(target) }, seen);
     await this.sides.takeAway();
   }
 
   private async write(weight: number): Promise<void> {
     const { target } = this;
-    const types = routeTypesOf(target);
+    const ofSides = this.sides.moveWith(weight);
+    const types = [...routeTypesOf(target), ...ofSides];
     if (types.length === 0) return;
-    await this.writes.settle('VirtualService', { host: target.host, types }, (push) => {
-      const cluster = changeCluster(`Send ${weight}% of ${target.host} to pods`, this.waits.changeMs);
-      return cluster.applyRoutes({ target, weight, push });
+    const { host } = target;
+    await this.writes.settle('VirtualService', { host, types, subsets: subsetsOf(target) }, (push) => {
+      const cluster = changeCluster(`Send ${weight}% of ${host} to pods`, this.waits.changeMs);
+      return cluster.applyRoutes({ target, weight, push, areSidesMoved: ofSides.length > 0 });
     });
   }
 
@@ -276,6 +279,7 @@ export class LeadingRoutes {
     // Once for each edit, however often it is seen until somebody has said resume.
     if (!this.isEdited && this.isPausedByEdits) this.gates.pause(edit);
     this.isEdited = true;
+    this.sides.forget();
     await this.mayPutBack(edit);
     await this.putBack(edit);
   }
@@ -284,6 +288,7 @@ export class LeadingRoutes {
     const { weight } = this;
     await this.sides.rewrite(weight);
     await this.write(weight);
+    await this.sides.after(weight);
     this.isEdited = false;
     this.changes.push({ at: now(), weight, by: 'the run', why: `${edit}: put back` });
     this.tell();

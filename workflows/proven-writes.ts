@@ -1,14 +1,26 @@
 /**
  * Writes of a migration that are seen at every client before anything rests on them. A write is seen at every istiod, made once more so
- * that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8).
+ * that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8). Where the
+ * clients' own questions to istiod show that each has taken the first push, no proxy of the mesh has to take a second one.
  */
-import { sleep, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 
 import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
-import { readCluster } from './activity-proxies.ts';
+import { type ClusterActivities, readCluster } from './activity-proxies.ts';
 import type { MigrationWaits } from './messages.ts';
 import type { SeenDraining } from './plan/drain-proof.ts';
+
+/** A push takes a second or two; where it was not seen by then the second one tells more of who is late. */
+const SHOWN_MS = 10_000;
+
+/** What istiod pushes to clients of a host. */
+interface Pushed {
+  readonly host: string;
+  readonly types: readonly PushType[];
+  /** Endpoints matter to those alone that ask for some of these subsets; absent: to every client. */
+  readonly subsets?: readonly string[];
+}
 
 export class ProvenWrites {
   private readonly waits: Required<MigrationWaits>;
@@ -18,16 +30,18 @@ export class ProvenWrites {
     this.waits = waits;
   }
 
-  /** `types`: what istiod pushes to clients of the host for it. */
+  /** `shown`: throws until each client shows that it has taken the first push. */
   async settle(
     what: string,
-    { host, types }: { readonly host: string; readonly types: readonly PushType[] },
+    pushed: Pushed,
     write: (push: string) => Promise<readonly ObjectRef[]>,
+    shown?: (cluster: ClusterActivities) => Promise<void>,
   ): Promise<void> {
     const seen = await this.held(what, write);
+    if (shown !== undefined && (await this.isShown(pushed.host, shown))) return;
     await this.beforeProof();
     await write(this.nextPush());
-    await this.acknowledged(host, types, seen);
+    await this.acknowledged(pushed, seen);
   }
 
   /** Written, and held by every istiod as it was written. */
@@ -38,9 +52,19 @@ export class ProvenWrites {
     return await cluster.verifyHeld({ refs, push });
   }
 
-  async acknowledged(host: string, types: readonly PushType[], seen: readonly SeenDraining[]): Promise<void> {
-    const cluster = readCluster(`Wait until every client of ${host} has taken it`, this.waits.routedMs);
-    await cluster.verifyPushed({ host, types, seen });
+  private async isShown(host: string, shown: (cluster: ClusterActivities) => Promise<void>): Promise<boolean> {
+    try {
+      await shown(readCluster(`Wait until every client of ${host} shows that it has taken it`, SHOWN_MS));
+      return true;
+    } catch (error) {
+      if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+      return false;
+    }
+  }
+
+  async acknowledged(pushed: Pushed, seen: readonly SeenDraining[]): Promise<void> {
+    const cluster = readCluster(`Wait until every client of ${pushed.host} has taken it`, this.waits.routedMs);
+    await cluster.verifyPushed({ ...pushed, seen });
   }
 
   /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */

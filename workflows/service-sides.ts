@@ -5,6 +5,7 @@
  */
 import { ActivityFailure, isCancellation } from '@temporalio/workflow';
 
+import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { Selected } from '../activities/render/service-sides.ts';
 import { changeCluster, lookOnce, readCluster } from './activity-proxies.ts';
@@ -43,8 +44,17 @@ export class ServiceSides implements Sides {
     if (selectedAt(weight) === 'machines') await this.moveTo('machines');
   }
 
+  moveWith(): readonly PushType[] {
+    return [];
+  }
+
   async after(weight: number): Promise<void> {
     if (selectedAt(weight) === 'pods') await this.moveTo('pods');
+  }
+
+  /** A selector that others have edited is put back as a whole, or restored when the run is taken back. */
+  forget(): void {
+    return;
   }
 
   async rewrite(weight: number): Promise<void> {
@@ -62,7 +72,7 @@ export class ServiceSides implements Sides {
     const seen = await cluster.verifyOffered({ host, addresses });
     await this.writes.beforeProof();
     await this.applySides('Push', this.writes.nextPush());
-    await this.writes.acknowledged(host, ['cds', 'eds'], seen);
+    await this.writes.acknowledged({ host, types: ['cds', 'eds'] }, seen);
   }
 
   async pushAgain(): Promise<void> {
@@ -99,7 +109,7 @@ export class ServiceSides implements Sides {
     const seen = await this.verify(side, { isAlone: true });
     await this.writes.beforeProof();
     await this.select(side, this.writes.nextPush());
-    await this.writes.acknowledged(this.target.host, ['cds', 'eds'], seen);
+    await this.writes.acknowledged({ host: this.target.host, types: ['cds', 'eds'] }, seen);
     this.selected = side;
   }
 

@@ -1,10 +1,11 @@
 /** The sides of a Service by its routes: subsets of it that a DestinationRule names. */
 import type { ObjectRef } from '../activities/ports/cluster-port.ts';
+import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
-import { changeCluster, readCluster } from './activity-proxies.ts';
+import { changeCluster, type ClusterActivities, readCluster } from './activity-proxies.ts';
 import type { CutoverPlan } from './cutover.ts';
 import type { MigrationWaits } from './messages.ts';
-import { routeRef } from './plan/cutover-steps.ts';
+import { routeRef, subsetsOf } from './plan/cutover-steps.ts';
 import type { ProvenWrites } from './proven-writes.ts';
 import type { Sides } from './sides.ts';
 
@@ -12,27 +13,65 @@ export class SubsetSides implements Sides {
   private readonly target: CutoverTarget;
   private readonly writes: ProvenWrites;
   private readonly waits: Required<MigrationWaits>;
-  /** As they were written last, whether or not every client has acknowledged it. */
-  private writtenAt = 0;
+  private readonly isLeftBehind: boolean;
+  /** The weight at which every client has the subset of TCP; undefined while that changes. */
+  private knownAt: number | undefined;
+  /** Others have edited the subsets, and they were not written again yet. */
+  private isEdited = false;
 
-  constructor({ target }: Pick<CutoverPlan, 'target'>, writes: ProvenWrites, waits: Required<MigrationWaits>) {
+  constructor(
+    { target, isLeftBehind }: Pick<CutoverPlan, 'target' | 'isLeftBehind'>,
+    writes: ProvenWrites,
+    waits: Required<MigrationWaits>,
+  ) {
     this.target = target;
+    this.isLeftBehind = isLeftBehind;
+    this.knownAt = isLeftBehind ? undefined : 0;
     this.writes = writes;
     this.waits = waits;
   }
 
+  /** Who asks for the endpoints of a new subset has taken it; by the name of one that a run before had, other endpoints may be meant. */
   async name(): Promise<void> {
-    await this.settle(0);
+    const { host } = this.target;
+    const subsets = subsetsOf(this.target);
+    const known = await readCluster(`See who knows subsets of ${host}`, this.waits.routedMs).readAsking({
+      host,
+      subsets,
+    });
+    const write = async (push: string): Promise<readonly ObjectRef[]> => {
+      await this.write(`Name the two sides of ${host}`, 0, push);
+      return [routeRef(this.target, 'DestinationRule')];
+    };
+    const asked = (cluster: ClusterActivities): Promise<void> => cluster.verifyAsked({ host, subsets });
+    const isNew = !this.isLeftBehind && known.length === 0;
+    const push = { host, types: ['cds', 'eds'] } as const;
+    await this.writes.settle('DestinationRule', push, write, isNew ? asked : undefined);
+    this.knownAt = 0;
   }
 
   before(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** TCP changes sides as a whole. */
-  async after(weight: number): Promise<void> {
+  /** TCP changes sides as a whole: a subset gets other endpoints. What is not known to have come, or was edited, is written again. */
+  moveWith(weight: number): readonly PushType[] {
+    const { knownAt, isEdited } = this;
     const isTcp = this.target.ports.some(({ protocol }) => protocol === 'tcp');
-    if (isTcp && (weight === 100) !== (this.writtenAt === 100)) await this.settle(weight);
+    const isKnown = knownAt !== undefined && (!isTcp || (weight === 100) === (knownAt === 100));
+    if (isKnown && !isEdited) return [];
+    this.knownAt = undefined;
+    return isEdited ? ['cds', 'eds'] : ['eds'];
+  }
+
+  after(weight: number): Promise<void> {
+    this.knownAt = weight;
+    this.isEdited = false;
+    return Promise.resolve();
+  }
+
+  forget(): void {
+    this.isEdited = true;
   }
 
   async rewrite(weight: number): Promise<void> {
@@ -51,12 +90,12 @@ export class SubsetSides implements Sides {
     const seen = await cluster.verifyOffered({ host, addresses });
     await this.writes.beforeProof();
     await this.write(`Push the endpoints of ${host} once more`, weight);
-    await this.writes.acknowledged(host, ['cds', 'eds'], seen);
+    await this.writes.acknowledged({ host, types: ['cds', 'eds'] }, seen);
   }
 
-  async pushAgain(): Promise<void> {
+  async pushAgain(weight: number): Promise<void> {
     await changeCluster(`Take away the routes of ${this.target.host}`, this.waits.undoMs).applySubsets({
-      ...{ target: this.target, weight: 0, push: this.writes.nextPush() },
+      ...{ target: this.target, weight, push: this.writes.nextPush() },
     });
   }
 
@@ -67,19 +106,6 @@ export class SubsetSides implements Sides {
 
   letMachinesGo(): Promise<void> {
     return Promise.resolve();
-  }
-
-  private async settle(weight: number): Promise<void> {
-    const { host } = this.target;
-    this.writtenAt = weight;
-    await this.writes.settle(
-      'DestinationRule',
-      { host, types: ['cds', 'eds'] },
-      async (push): Promise<readonly ObjectRef[]> => {
-        await this.write(`Name the two sides of ${host}`, weight, push);
-        return [routeRef(this.target, 'DestinationRule')];
-      },
-    );
   }
 
   private async write(summary: string, weight: number, push = this.writes.nextPush()): Promise<void> {

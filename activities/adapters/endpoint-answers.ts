@@ -1,6 +1,7 @@
 /** Parsers of what istiod's debug endpoints say of endpoints and of those that watch them. */
 import { drainingLabel } from '../../workflows/plan/drain-value.ts';
 import type {
+  AskedCluster,
   EndpointLook,
   EndpointQuery,
   MachineQuery,
@@ -129,11 +130,17 @@ export function proxyConnections(
     const own = clients.filter(({ connectionId = '' }) => connectionId.replace(/-\d+$/, '') === proxy);
     const error = resources?.[typeUrls[type]]?.lastError ?? '';
     const [sent, acked] = noncesOf[type](status);
+    const asked = own.map(({ watches }) => watches?.[endpointType] ?? []);
     return {
       proxy,
       addresses: [...new Set(own.flatMap(({ metadata }) => metadata?.INSTANCE_IPS?.split(',') ?? []))],
       // One that connected between the two answers may watch anything.
       isWatching: own.length === 0 || own.some(({ watches }) => isWatching(watches ?? {}, wanted, type)),
+      // Of several connections each has to ask for it.
+      clusters: (asked[0] ?? [])
+        .filter((name) => wanted.has(hostOf(name)) && asked.every((names) => names.includes(name)))
+        .map(clusterOf),
+      hasListenersOfClusters: hasListenersOfClusters(status),
       ...timeOf('sentAt', sent),
       ...timeOf('acknowledgedAt', acked),
       ...(error === '' ? {} : { error }),
@@ -153,7 +160,24 @@ function hostOf(cluster: string): string {
   return forGateway ?? cluster.slice(cluster.lastIndexOf('|') + 1);
 }
 
-/** A nonce is `<time of the push>/<counter><uuid>`. */
+/** Neither a port nor the name of a subset holds a `|`, or, at gateways, the `_` that stands between them. */
+function clusterOf(name: string): AskedCluster {
+  const parts = /^(outbound\|\d+\||outbound_\.\d+_\.)([^|_]*)(\|.+|_\..+)$/.exec(name);
+  return { of: `${parts?.[1] ?? name}${parts?.[3] ?? ''}`, subset: parts?.[2] ?? '' };
+}
+
+/** The counter of an istiod's pushes is in each of its nonces. */
+function hasListenersOfClusters({ cluster_sent, cluster_acked, listener_acked }: RawSyncStatus): boolean {
+  const [clusters, listeners] = [counterOf(cluster_acked), counterOf(listener_acked)];
+  return cluster_acked === cluster_sent && clusters !== undefined && listeners !== undefined && listeners >= clusters;
+}
+
+function counterOf(nonce = ''): number | undefined {
+  const counter = /^\d{4}-[^/]+\/(\d+)[0-9a-f-]{36}$/.exec(nonce)?.[1];
+  return counter === undefined ? undefined : Number(counter);
+}
+
+/** A nonce is `<time of the push>/<counter><uuid>`, the uuid of 36 characters. */
 function timeOf<K extends string>(key: K, nonce = ''): Partial<Record<K, string>> {
   const at = /^(\d{4}-[^/]+)\//.exec(nonce)?.[1];
   return at === undefined ? {} : ({ [key]: new Date(at).toISOString() } as Record<K, string>);

@@ -60,6 +60,14 @@ export interface EndpointLook {
   }[];
 }
 
+/** A port of a host, or of a subset of it, as a client has it. */
+export interface AskedCluster {
+  /** As istiod names the one of the whole host, e.g. `outbound|80||orders.shop.svc.cluster.local`. */
+  readonly of: string;
+  /** Empty: the whole host. */
+  readonly subset: string;
+}
+
 /** A proxy's connection to one istiod. */
 export interface ProxyConnection {
   /** `<name>.<namespace>`. */
@@ -67,6 +75,10 @@ export interface ProxyConnection {
   readonly addresses: readonly string[];
   /** It asks for the endpoints of one of the hosts, and for what is looked for. */
   readonly isWatching: boolean;
+  /** Clusters of the hosts whose endpoints it asks for. */
+  readonly clusters: readonly AskedCluster[];
+  /** It has acknowledged the clusters that it was sent last, and listeners of the same push or a later one. */
+  readonly hasListenersOfClusters: boolean;
   /** When the push began of what was sent last, in the same form; absent where nothing was. */
   readonly sentAt?: string;
   /** The same of the last one that it acknowledged. */

@@ -70,24 +70,30 @@ function sideOf(target: Sided, side: typeof machinesSubset | typeof podsSubset):
   return { host: side === podsSubset ? podsHost(target) : target.host };
 }
 
+/** Names of the subsets that routes of the Service send to. */
+export const subsetsOf = ({ ports }: Pick<CutoverTarget, 'ports'>) => [
+  ...([machinesSubset, podsSubset] as const),
+  ...(ports.some(({ protocol }) => protocol === 'tcp') ? ([connectionsSubset] as const) : []),
+];
+
 /**
  * TCP changes sides here, since a route that changes alters its clients' listeners, and Envoy closes what is older than its drain time
  * (45 s by default) on them: endpoints that change leave connections alone.
  */
 export function renderSubsets(target: CutoverTarget, weight: number, push: string): KubernetesObject {
-  const { machineLabels, podLabels, ports } = target;
-  const connections = { name: connectionsSubset, labels: weight === 100 ? podLabels : machineLabels };
+  const { machineLabels, podLabels } = target;
+  const labels = {
+    [machinesSubset]: machineLabels,
+    [podsSubset]: podLabels,
+    [connectionsSubset]: weight === 100 ? podLabels : machineLabels,
+  };
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
     metadata: metadata(target, push),
     spec: {
       host: target.host,
-      subsets: [
-        { name: machinesSubset, labels: machineLabels },
-        { name: podsSubset, labels: podLabels },
-        ...(ports.some(({ protocol }) => protocol === 'tcp') ? [connections] : []),
-      ],
+      subsets: subsetsOf(target).map((name) => ({ name, labels: labels[name] })),
     },
   };
 }

@@ -79,6 +79,39 @@ describe('the connections of proxies', () => {
     expect(found).toMatchObject({ proxy: 'a.shop', isWatching, addresses: ['10.0.0.5', 'fd00::5'] });
   });
 
+  test.each([
+    ['outbound|80||orders.shop.svc.cluster.local', 'outbound|80||orders.shop.svc.cluster.local', ''],
+    ['outbound|80|v1|orders.shop.svc.cluster.local', 'outbound|80||orders.shop.svc.cluster.local', 'v1'],
+    ['outbound_.80_._.orders.shop.svc.cluster.local', 'outbound_.80_._.orders.shop.svc.cluster.local', ''],
+    ['outbound_.80_.v1_.orders.shop.svc.cluster.local', 'outbound_.80_._.orders.shop.svc.cluster.local', 'v1'],
+  ])('who asks for endpoints of %s has a cluster of it', (name, of, subset) => {
+    const others = [
+      'outbound|80|v1|catalog.shop.svc.cluster.local',
+      'outbound|80||other-orders.shop.svc.cluster.local',
+    ];
+    const [found] = proxyConnections([status('a.shop')], { clients: [client('a.shop-3', ...others, name)] }, hosts);
+    expect(found?.clusters).toEqual([{ of, subset }]);
+  });
+
+  test('ask for what each connection of the proxy asks for', () => {
+    const [whole, v1] = ['outbound|80||orders.shop.svc.cluster.local', 'outbound|80|v1|orders.shop.svc.cluster.local'];
+    const clients = [client('a.shop-3', whole, v1), client('a.shop-7', whole)];
+    const [found] = proxyConnections([status('a.shop')], { clients }, hosts);
+    expect(found?.clusters).toEqual([{ of: whole, subset: '' }]);
+  });
+
+  const push = (counter: number) => `2026-11-22T22:27:50Z/${counter}0ad7c831-61bc-4244-8c19-c7917ac94f39`;
+  test.each([
+    ['of the same push', [push(9), push(9), push(9)], true],
+    ['of a later push', [push(9), push(9), push(10)], true],
+    ['of an earlier push', [push(10), push(10), push(9)], false],
+    ['of the same push as clusters that it has not acknowledged', [push(10), push(9), push(10)], false],
+    ['it has not acknowledged any', [push(10), push(10), undefined], false],
+  ])('tell whether listeners go with the clusters: %s', (_, [cluster_sent, cluster_acked, listener_acked], has) => {
+    const [found] = proxyConnections([status('a.shop', { cluster_sent, cluster_acked, listener_acked })], {}, hosts);
+    expect(found?.hasListenersOfClusters).toBe(has);
+  });
+
   test('tell when what was sent and acknowledged was pushed, and why it was refused', () => {
     const refused = status('a.shop', { resources: { [type]: { lastError: 'no such thing' } } });
     expect(proxyConnections([refused], { clients: [client('a.shop-3')] }, hosts)).toEqual([
@@ -86,6 +119,8 @@ describe('the connections of proxies', () => {
         proxy: 'a.shop',
         addresses: ['10.0.0.5', 'fd00::5'],
         isWatching: false,
+        clusters: [],
+        hasListenersOfClusters: false,
         sentAt: '2026-11-22T22:27:57.000Z',
         acknowledgedAt: '2026-11-22T22:27:50.000Z',
         error: 'no such thing',
@@ -95,7 +130,7 @@ describe('the connections of proxies', () => {
 
   test('may watch anything where the proxy connected between the two answers', () => {
     expect(proxyConnections([{ proxy: 'new.shop' }], {}, hosts)).toEqual([
-      { proxy: 'new.shop', addresses: [], isWatching: true },
+      { proxy: 'new.shop', addresses: [], isWatching: true, clusters: [], hasListenersOfClusters: false },
     ]);
   });
 });

@@ -8,6 +8,8 @@ import {
   seenDraining,
   silentIstiods,
   stoodStill,
+  askingFor,
+  clientsNotAsking,
   unprovenClients,
 } from '../../workflows/plan/drain-proof.ts';
 
@@ -57,6 +59,8 @@ const client = (proxy: string, more: Partial<ProxyConnection> = {}): ProxyConnec
   proxy,
   addresses: [`ip-${proxy}`],
   isWatching: true,
+  clusters: [],
+  hasListenersOfClusters: true,
   sentAt: later,
   acknowledgedAt: later,
   ...more,
@@ -100,6 +104,49 @@ describe('a client has let go', () => {
   ])('%s', (_, looks, names, left) => {
     expect(unproven(looks, names)).toEqual(left);
   });
+});
+
+describe('a client has the subsets', () => {
+  const at = (port: number, ...subsets: string[]) =>
+    subsets.map((subset) => ({ of: `outbound|${port}||orders`, subset }));
+  const asking = (...clusters: ProxyConnection['clusters'][]) =>
+    istiod('a', client('p', { clusters: clusters.flat() }));
+  const other = istiod('b', client('q', { clusters: at(80, '') }));
+
+  test.each<[string, WatcherLook[], string[]]>([
+    ['whose endpoints it asks for, at each port', [asking(at(80, '', 'v1', 'v2'), at(70, '', 'v1', 'v2'))], []],
+    ['not while it asks for one of them alone', [asking(at(80, '', 'v1'))], ['p']],
+    ['not while it asks for them at one port alone', [asking(at(80, '', 'v1', 'v2'), at(70, ''))], ['p']],
+    ['not where another does', [asking(at(80, '', 'v1', 'v2')), other], ['q']],
+    ['not where nobody knows what it asks for', [asking([])], ['p']],
+    [
+      'not where it refuses endpoints',
+      [istiod('a', client('p', { clusters: at(80, '', 'v1', 'v2'), error: 'bad' }))],
+      ['p'],
+    ],
+    [
+      'not before it has listeners of that push',
+      [istiod('a', client('p', { clusters: at(80, '', 'v1', 'v2'), hasListenersOfClusters: false }))],
+      ['p'],
+    ],
+    ['that never calls the host', [istiod('a', client('p', { isWatching: false }))], []],
+    ['not where it is connected to no istiod', [istiod('a')], ['p']],
+  ])('%s', (_, looks, left) => {
+    const behind = clientsNotAsking({ expected: expected('p'), looks, subsets: ['v1', 'v2'] });
+    expect(behind.map(({ proxy }) => proxy)).toEqual(left);
+  });
+});
+
+test('endpoints of subsets matter to who asks for one of them, or may', () => {
+  const asks = (...subsets: string[]) => ({
+    clusters: subsets.map((subset) => ({ of: 'outbound|80||orders', subset })),
+  });
+  const looks = [
+    istiod('a', client('ours', asks('', 'v1')), client('own-rule', asks('')), client('unknown')),
+    istiod('b', client('other', asks('', 'v2')), client('nobody', { ...asks('', 'v1'), isWatching: false })),
+  ];
+  const asking = askingFor(looks, ['v1', 'v3']).flatMap(({ connections }) => connections);
+  expect(asking.filter(({ isWatching }) => isWatching).map(({ proxy }) => proxy)).toEqual(['ours', 'unknown']);
 });
 
 test('an istiod that pushes nothing to any watcher proves nothing', () => {

@@ -221,6 +221,25 @@ export const migrationRows: Readonly<Record<string, Row>> = {
       await lab.control(id, 'rollback');
     },
   },
+  'a subset that somebody else edits while edits pause the run, which a rollback mends before the pods go': {
+    ...{ request: { steps: longSteps, onForeignEdit: 'pause' }, phase: 'RolledBack', message: /on request of/ },
+    during: async (id, { platform, lab }) => {
+      const subset = ['destinationrule', 'meshlift-again', '-o=jsonpath={.spec.subsets[?(@.name=="machines")].labels}'];
+      await platform.api.waitsFor(id, /at 50%/);
+      const asWritten = await kubectl(lab, 'get', ...subset);
+      const nobody = { op: 'replace', path: '/spec/subsets/0/labels', value: { app: 'nobody' } };
+      const rule = ['destinationrule', 'meshlift-again'];
+      await kubectl(lab, 'patch', ...rule, '--type=json', `-p=${JSON.stringify([nobody])}`);
+      await platform.api.waitsFor(id, /resume once this is mended: DestinationRule .* was changed by kubectl/);
+      await lab.control(id, 'rollback');
+      await eventually('the traffic is with the machines', async () => {
+        const { cutover } = await platform.api.operation(id);
+        return cutover?.weight === 0 && cutover.changes.at(-1)?.why === 'rollback';
+      });
+      const now = await kubectl(lab, 'get', ...subset);
+      if (now !== asWritten) throw new Error(`Machines have the subset ${now}, and had ${asWritten}`);
+    },
+  },
   'a rule of others that comes to be for the Service, which pauses the run for as long as it stands': {
     ...{ request: { steps: longSteps }, phase: 'RolledBack', message: /on request of .*: it came again/ },
     during: async (id, { platform, lab }) => {

@@ -7,6 +7,7 @@ import type { CreateMigration } from '../../api/schemas/migration.ts';
 import { type CutoverInput, protocolOf, sidesOf, speaksGrpc } from './cutover-checks.ts';
 import { manifestsOf } from './migration-target.ts';
 
+export { subsetsOf } from '../../activities/render/cutover-routes.ts';
 export { selectedAt } from '../../activities/render/service-sides.ts';
 
 export const CLAIM_STEPS = ['claimMachines'];

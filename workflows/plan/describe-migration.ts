@@ -16,7 +16,7 @@ type Found = Pick<CutoverFacts, 'objects' | 'manifests' | 'gatewayRoutes'>;
 /** What each step waits for before the next one begins. */
 const gates: Readonly<Record<string, string>> = {
   claimMachines: 'no other operation has them',
-  applySubsets: 'every client has acknowledged the DestinationRule',
+  applySubsets: 'every client has taken the DestinationRule',
   applyServices: 'every istiod holds the Services of both sides',
   guardService: 'every client sends to machines alone, and no proxy goes past the guard',
   applyManifests: 'the cluster has taken them, without a pod',

@@ -36,6 +36,46 @@ export interface Unproven {
 
 /** Empty when the proof is whole. */
 export function unprovenClients({ machine, expected, looks, seen }: ProofInput): readonly Unproven[] {
+  return clientsBehind({ machine, expected, looks }, (connection, istiodPod) =>
+    whyNotYet(connection, seen.find((one) => one.istiodPod === istiodPod)?.at),
+  );
+}
+
+/**
+ * Clients that do not ask for the endpoints of each of these subsets, at every port of the host that they know, or have no listeners for
+ * them yet, as gateways between networks need; empty when the proof is whole.
+ */
+export function clientsNotAsking({
+  expected,
+  looks,
+  subsets,
+}: Pick<ProofInput, 'expected' | 'looks'> & { readonly subsets: readonly string[] }): readonly Unproven[] {
+  return clientsBehind({ machine: '', expected, looks }, ({ clusters, error, hasListenersOfClusters }) => {
+    if (error !== undefined) return `refuses its endpoints: ${error}`;
+    if (!hasListenersOfClusters) return 'has not acknowledged its clusters and listeners';
+    const ports = clusters.filter(({ subset }) => subset === '').map(({ of }) => of);
+    const missing = subsets.filter(
+      (subset) => !ports.every((port) => clusters.some((one) => one.of === port && one.subset === subset)),
+    );
+    if (ports.length > 0 && missing.length === 0) return undefined;
+    return `does not ask for endpoints of ${missing.length > 0 ? missing.join(', ') : 'the Service'} yet`;
+  });
+}
+
+/** Of whom nobody knows what it asks for counts as a client of each subset. */
+export function askingFor(looks: readonly WatcherLook[], subsets: readonly string[]): readonly WatcherLook[] {
+  const isAsking = ({ isWatching, clusters }: ProxyConnection): boolean =>
+    isWatching && (clusters.length === 0 || clusters.some(({ subset }) => subsets.includes(subset)));
+  return looks.map((look) => ({
+    ...look,
+    connections: look.connections.map((connection) => ({ ...connection, isWatching: isAsking(connection) })),
+  }));
+}
+
+function clientsBehind(
+  { machine, expected, looks }: Omit<ProofInput, 'seen'>,
+  whyBehind: (connection: ProxyConnection, istiodPod: string) => string | undefined,
+): readonly Unproven[] {
   const connected = looks.flatMap(({ connections }) => connections);
   const ids = new Set(connected.map(({ proxy }) => proxy));
   const addresses = new Set(connected.flatMap((connection) => connection.addresses));
@@ -43,11 +83,10 @@ export function unprovenClients({ machine, expected, looks, seen }: ProofInput):
     (one) => one.proxy !== machine && !ids.has(one.proxy) && !one.addresses.some((address) => addresses.has(address)),
   );
   const late = looks.flatMap(({ istiodPod, connections }) => {
-    const at = seen.find((one) => one.istiodPod === istiodPod)?.at;
     return connections
       .filter(({ isWatching }) => isWatching)
       .flatMap((connection) => {
-        const why = whyNotYet(connection, at);
+        const why = whyBehind(connection, istiodPod);
         return why === undefined ? [] : [{ proxy: connection.proxy, why: `${why} (${istiodPod})` }];
       });
   });
