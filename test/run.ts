@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
+/** Tests start hundreds of processes of the product and the sandbox: what Node compiles of them is kept, which halves what a start takes. */
+process.env['NODE_COMPILE_CACHE'] ??= join(root, 'node_modules', '.cache', 'compiled');
 
 interface JestReport {
   readonly numPassedTests: number;
