@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 60_000);
+}, 180_000);
 
 interface Seen {
   readonly id: number;
