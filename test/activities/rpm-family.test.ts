@@ -49,7 +49,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await sandbox('machine', 'remove', machine.name);
-}, 180_000);
+}, 60_000);
 
 test('is told by its tools, and its architecture by its kernel', async () => {
   const facts = await port.inspect(host, [], live());

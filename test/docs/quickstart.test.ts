@@ -44,7 +44,7 @@ afterAll(async () => {
   await command('kubectl', '-n', 'meshlift-system', 'delete', '--ignore-not-found', 'secret', 'fleet');
   await sandbox('machine', 'remove', machine.name);
   rmSync(scratch, { recursive: true, force: true });
-}, 180_000);
+}, 60_000);
 
 /** The blocks of shell under a heading, as this reader types them. */
 function blocks(heading: string): string[] {

@@ -21,7 +21,7 @@ afterAll(async () => {
   await platform?.stop();
   await sandbox('machine', 'remove', machine);
   await command('kubectl', '-n', 'shop', 'delete', '--ignore-not-found', 'deployment', 'orders');
-}, 180_000);
+}, 60_000);
 
 test('npm run demo onboards three machines, moves two to pods, loses no request, and prints its summary last', async () => {
   const { stdout } = await execute('npm', ['run', '--silent', 'demo', '--', '--exit', '--json'], {

@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 async function machineOf(app: App): Promise<SandboxMachine> {
   const machine = await platform.machine(`probed-${app}`, 'shop', 'direct', ['http', 'greeting', app]);

@@ -82,7 +82,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform.stop();
   await Promise.all([ours.remove(), theirs.remove()]);
-}, 180_000);
+}, 60_000);
 
 describe('a call without a good token', () => {
   test.each(['/livez', '/readyz', '/openapi.json', '/docs'])('%s is open', async (path) => {

@@ -58,7 +58,7 @@ afterAll(async () => {
   await command('kubectl', '-n', 'shop', 'delete', 'serviceaccount', reader);
   await command('kubectl', 'delete', 'clusterrole,clusterrolebinding', reader);
   rmSync(scratch, { recursive: true, force: true });
-}, 180_000);
+}, 60_000);
 
 const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: reader } };
 const readOnly = [

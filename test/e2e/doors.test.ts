@@ -48,7 +48,7 @@ afterAll(async () => {
   await Promise.all(closing.map((close) => close()));
   await namespace.remove();
   rmSync(scratch, { recursive: true, force: true });
-}, 180_000);
+}, 60_000);
 
 /** An API over no Temporal at all; `server` is the Kubernetes API that it asks. */
 async function api(environment: Record<string, string>, server?: string): Promise<string> {

@@ -96,7 +96,7 @@ afterAll(async () => {
   await temporal.connection.close();
   await cluster.down();
   rmSync(scratch, { recursive: true, force: true });
-}, 180_000);
+}, 60_000);
 
 /** What istiod, its Deployment or its gateway's Service are answered as. */
 interface Answered {

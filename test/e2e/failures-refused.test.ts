@@ -128,7 +128,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 describe('an onboarding that finds', () => {
   test.each(Object.entries(rows))('%s says so in one condition, with its cure, and touches nothing', (title, row) => {

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform.stop();
   await temporal.down();
-}, 180_000);
+}, 60_000);
 
 test('Temporal is down for 20 s: callers get 503, the onboarding completes, each effect once', async () => {
   const machine = await platform.machine('no-temporal', 'shop');

@@ -48,7 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await platform.stop();
   await command('kubectl', '-n', 'shop', 'delete', 'service', group);
-}, 180_000);
+}, 60_000);
 
 /** What an app answers when it is asked to call a URL from where it stands. */
 async function callFrom(app: string, url: string): Promise<Echo> {

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 test('a machine joins through the gateway, reaches a pod service through it, and leaves', async () => {
   const asFound = await snapshot(machine);

@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 interface Seen {
   readonly id: number;

@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await command('kubectl', '-n', 'meshlift-system', 'delete', 'secret', broken.name);
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 /** As it stands, and as it reads inside base64, wherever in a group of three bytes it begins. */
 function formsOf(text: string): string[] {

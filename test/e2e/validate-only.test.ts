@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.close();
   await worker.stop();
-}, 180_000);
+}, 60_000);
 
 /** The plans that were asked for so far, by what the API told them. */
 async function plannedAsMember(): Promise<(boolean | undefined)[]> {

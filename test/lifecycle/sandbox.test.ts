@@ -73,7 +73,7 @@ test('another checkout is refused, with the folder of the one that holds the san
   } finally {
     rmSync(other, { recursive: true, force: true });
   }
-}, 180_000);
+}, 60_000);
 
 test('a machine answers again after its reboot', async () => {
   await sandbox('machine', 'add', 'lifecycle-1');

@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await rows.stop();
-}, 180_000);
+}, 60_000);
 
 describe('a cancel', () => {
   test.each(cancelRows)('of %s ends as asked, and both sides are as they were', (row) => {

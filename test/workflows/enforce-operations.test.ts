@@ -182,7 +182,7 @@ test('where it is cancelled half-way, both sides are as they were', async () => 
   }).finally(() => (isWaiting = false));
   expect(await endOf(handle)).toMatchObject({ phase: 'Cancelled' });
   expect(byKind(world)).toEqual(byKind(at('observe')));
-}, 180_000);
+}, 60_000);
 
 test('ends as asked, in both directions, and a repeat writes nothing', async () => {
   expect(await endOf(await start('there', { mode: 'enforce' }))).toMatchObject({ phase: 'Succeeded' });

@@ -89,7 +89,7 @@ test('ends, also after a DELETE that waited for its turn', async () => {
   expect(operation).toMatchObject({ phase: 'Failed', message: expect.stringContaining('Nothing was touched') });
   const { memo } = await worker.client.workflow.getHandle(operation.id).describe();
   expect(memo).toMatchObject({ isCancellable: false });
-}, 180_000);
+}, 60_000);
 
 test('stays for its key, answers the repeat, and takes on a corrected request', async () => {
   const { onboard, ask, handle } = named('with-key');

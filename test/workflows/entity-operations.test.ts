@@ -115,7 +115,7 @@ test('a repair that fails half-way is Failed, says what stays, and takes no memb
   expect(operation.message).toContain(
     'shop/orders-1 stays a member; what writeBootstrapFiles, startProxy changed stays',
   );
-}, 180_000);
+}, 60_000);
 
 test('goes above the fence that another operation left on the machine', async () => {
   const facts = { ...memberMachine, isCaptured: false, journal: { ...memberMachine.journal, fence: 7 } };
