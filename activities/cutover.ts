@@ -83,8 +83,7 @@ export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPor
 
     /**
      * `weight` percent to pods, at every client that follows the mesh's routes. `areSidesMoved`: its subsets are written with them;
-     * default false. Answers with the objects that lead; on the way back a gateway's route that its owner has
-     * taken away is none.
+     * default false. Answers with the objects that lead; on the way back a gateway's route that its owner has taken away is none.
      */
     applyRoutes: async (input: {
       target: CutoverTarget;

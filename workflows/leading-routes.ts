@@ -101,10 +101,8 @@ export class LeadingRoutes {
     if (weight > 0) await this.asWritten();
     this.isMoved ||= weight > 0;
     await this.sides.before(weight);
-    await this.write(weight);
-    await this.sides.after(weight);
+    await this.settle(weight);
     this.weight = weight;
-    this.isEdited = false;
     this.soakUntil = undefined;
     this.changes.push({ at: now(), weight, by, why });
     this.tell();
@@ -234,6 +232,12 @@ export class LeadingRoutes {
     await this.sides.takeAway();
   }
 
+  private async settle(weight: number): Promise<void> {
+    await this.write(weight);
+    await this.sides.after(weight);
+    this.isEdited = false;
+  }
+
   private async write(weight: number): Promise<void> {
     const { target } = this;
     const ofSides = this.sides.moveWith(weight);
@@ -287,9 +291,7 @@ export class LeadingRoutes {
   private async putBack(edit: string): Promise<void> {
     const { weight } = this;
     await this.sides.rewrite(weight);
-    await this.write(weight);
-    await this.sides.after(weight);
-    this.isEdited = false;
+    await this.settle(weight);
     this.changes.push({ at: now(), weight, by: 'the run', why: `${edit}: put back` });
     this.tell();
   }

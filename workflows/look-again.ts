@@ -6,6 +6,17 @@ import { explainFailure } from './explain-failure.ts';
 /** Temporal tells of a wait's end at once; a worker that hears of it later than this was away. */
 const HEARD_WITHIN_MS = 5_000;
 
+/** Whether a look found what it looks for; one that was cancelled has no answer. */
+export async function isSeen(look: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await look();
+    return true;
+  } catch (error) {
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+    return false;
+  }
+}
+
 /** Runs a read that waits for `totalMs`; once more, by `lastLook` or with a fresh wait, where nobody could look. */
 export async function lookAgain<T>(totalMs: number, look: () => Promise<T>, lastLook = look): Promise<T> {
   const startedAt = Date.now();

@@ -3,11 +3,12 @@
  * that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8). Where the
  * clients' own questions to istiod show that each has taken the first push, no proxy of the mesh has to take a second one.
  */
-import { ActivityFailure, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
+import { sleep, workflowInfo } from '@temporalio/workflow';
 
 import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import { type ClusterActivities, readCluster } from './activity-proxies.ts';
+import { isSeen } from './look-again.ts';
 import type { MigrationWaits } from './messages.ts';
 import type { SeenDraining } from './plan/drain-proof.ts';
 
@@ -53,13 +54,8 @@ export class ProvenWrites {
   }
 
   private async isShown(host: string, shown: (cluster: ClusterActivities) => Promise<void>): Promise<boolean> {
-    try {
-      await shown(readCluster(`Wait until every client of ${host} shows that it has taken it`, SHOWN_MS));
-      return true;
-    } catch (error) {
-      if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-      return false;
-    }
+    const cluster = readCluster(`Wait until every client of ${host} shows that it has taken it`, SHOWN_MS);
+    return await isSeen(() => shown(cluster));
   }
 
   async acknowledged(pushed: Pushed, seen: readonly SeenDraining[]): Promise<void> {

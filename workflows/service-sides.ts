@@ -3,13 +3,12 @@
  * endpoints at a time. It goes from one to the other by way of both: whatever order an istiod hears of it in, no client of it is ever
  * without an endpoint.
  */
-import { ActivityFailure, isCancellation } from '@temporalio/workflow';
-
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { Selected } from '../activities/render/service-sides.ts';
 import { changeCluster, lookOnce, readCluster } from './activity-proxies.ts';
 import type { CutoverPlan } from './cutover.ts';
+import { isSeen } from './look-again.ts';
 import type { MigrationWaits } from './messages.ts';
 import { machinesRef, podsHostOf, selectedAt } from './plan/cutover-steps.ts';
 import type { ProvenWrites } from './proven-writes.ts';
@@ -116,14 +115,8 @@ export class ServiceSides implements Sides {
   /** Beside the other side or alone. Where nobody knows how it was left it is looked at: what clients have already needs no way by both. */
   private async isGivenOut(side: Side): Promise<boolean> {
     if (this.selected !== undefined) return this.selected === 'both';
-    try {
-      const cluster = lookOnce(`See whether istiods give ${side} out for ${this.target.host}`, this.waits.readableMs);
-      await cluster.verifySelected({ target: this.target, side, isAlone: false });
-      return true;
-    } catch (error) {
-      if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-      return false;
-    }
+    const cluster = lookOnce(`See whether istiods give ${side} out for ${this.target.host}`, this.waits.readableMs);
+    return await isSeen(() => cluster.verifySelected({ target: this.target, side, isAlone: false }));
   }
 
   private async verify(side: Side, { isAlone }: { readonly isAlone: boolean }) {
