@@ -9,6 +9,7 @@ import type { AccessPort } from '../activities/ports/access-port.ts';
 import { answerProblems, answerUnread } from './answer-problems.ts';
 import { authorise } from './authorise.ts';
 import type { ApiConfig } from './config.ts';
+import { endConnections } from './end-connections.ts';
 import { limitRate } from './limit-rate.ts';
 import { serveOpenApi } from './openapi.ts';
 import { refuseForeignPages } from './refuse-foreign-pages.ts';
@@ -53,6 +54,7 @@ export async function buildApp({ temporal, access, config, logger }: AppParts) {
   app.removeContentTypeParser('text/plain');
   app.addHook('onRequest', refuseForeignPages(listen.isLoopback));
   app.server.maxConnections = limits.connections;
+  endConnections(app);
   answerProblems(app);
   await serveOpenApi(app, packageVersion());
   await app.register(healthRoutes, { temporal });

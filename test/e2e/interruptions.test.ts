@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await platform.stop();
-}, 180_000);
+}, 60_000);
 
 const requestFor = (machine: SandboxMachine): ReturnType<typeof onboardRequest> =>
   onboardRequest(platform.env, machine, machine.name);
