@@ -13,9 +13,9 @@ interface Closing {
 
 /**
  * Once the app closes: as soon as every request that it accepted is answered, and after `withinMs` at the latest, all of its connections
- * end. Node's own close leaves those alone on which no request has come yet, as to it they are in use [node, node_http_parser.cc: Initialize
- * of a parser puts it with the active ones], and stops the clock that would time them out [node, _http_server.js: httpServerPreClose]: a
- * browser that connects ahead of its requests, or whoever sends half a request, would hold the stop up for as long as they like.
+ * end. Node's own close takes one on which no request has come yet for one in use [nodejs/node#63452, not in Node 24], and stops the clock
+ * that would time it out [node, lib/_http_server.js: httpServerPreClose]: a browser that connects ahead of its requests, or whoever sends
+ * half a request, would hold the stop up for as long as they like.
  */
 export function endConnections(app: Closing, withinMs = ANSWERED_WITHIN_MS): void {
   const sockets = new Set<Socket>();
