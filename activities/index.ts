@@ -3,8 +3,10 @@ import { clusterActivities } from './cluster.ts';
 import { cutoverActivities } from './cutover.ts';
 import { cutoverMachineActivities } from './cutover-machines.ts';
 import { cutoverPodActivities } from './cutover-pods.ts';
+import { cutoverProofActivities } from './cutover-proofs.ts';
 import { cutoverSideActivities } from './cutover-sides.ts';
 import { floorActivities } from './floors.ts';
+import { followActivities } from './follow-cutover.ts';
 import { hostActivities } from './host.ts';
 import { meshActivities } from './mesh.ts';
 import type { ClusterPort } from './ports/cluster-port.ts';
@@ -34,6 +36,8 @@ export function createActivities(ports: Ports) {
     ...meshActivities(ports),
     ...floorActivities(ports),
     ...cutoverActivities(ports),
+    ...cutoverProofActivities(ports),
+    ...followActivities(ports),
     ...cutoverSideActivities(ports),
     ...cutoverPodActivities(ports),
     ...cutoverMachineActivities(ports),

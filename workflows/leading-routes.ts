@@ -9,7 +9,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 
-import type { Deviation } from '../activities/cutover.ts';
+import type { Deviation } from '../activities/follow-cutover.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import type { CutoverReport, WeightChange } from '../api/schemas/cutover.ts';
 import { changeCluster, followCluster, readCluster } from './activity-proxies.ts';
