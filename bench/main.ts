@@ -10,30 +10,53 @@ import { measureCutover } from './cutover/index.ts';
 import { measureOnboarding } from './onboarding/index.ts';
 import { type BenchReport, isMet, renderReport } from './report.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    windows: { type: 'string', default: '6' },
-    machines: { type: 'string', default: '50' },
-  },
-});
-
-const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
-  onboarding: async () => await measureOnboarding(Number(values.machines), Number(values.rounds ?? 5)),
-  api: async () => await measureApi(Number(values.rounds ?? 12)),
-  cutover: async () => await measureCutover(Number(values.rounds ?? 3), Number(values.windows)),
+const benches: Readonly<Record<string, (asked: Asked) => Promise<BenchReport>>> = {
+  onboarding: async ({ machines, rounds }) => await measureOnboarding(machines, rounds ?? 5),
+  api: async ({ rounds }) => await measureApi(rounds ?? 12),
+  cutover: async ({ rounds, windows }) => await measureCutover(rounds ?? 3, windows),
 };
 
-const [name = ''] = positionals;
-const bench = benches[name];
-if (bench === undefined) {
+interface Asked {
+  readonly rounds: number | undefined;
+  readonly windows: number;
+  readonly machines: number;
+}
+
+function refuse(why: string): never {
   const known = Object.keys(benches).join(' | ');
-  process.stderr.write(`usage: npm run bench -- ${known} [--json] [--rounds N] [--machines N] [--windows N]\n`);
+  process.stderr.write(`${why}\nusage: npm run bench -- ${known} [--json] [--rounds N] [--machines N] [--windows N]\n`);
   process.exit(2);
 }
-const report = await bench();
+
+function readWords() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        windows: { type: 'string', default: '6' },
+        machines: { type: 'string', default: '50' },
+      },
+    });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+function countOf(option: string, text: string): number {
+  return /^[1-9]\d*$/.test(text) ? Number(text) : refuse(`--${option} takes a whole number from 1 on, not "${text}"`);
+}
+
+const { values, positionals } = readWords();
+const [name = '', ...rest] = positionals;
+const bench = benches[name];
+if (bench === undefined || rest.length > 0) refuse(`There is no benchmark "${positionals.join(' ')}"`);
+const report = await bench({
+  rounds: values.rounds === undefined ? undefined : countOf('rounds', values.rounds),
+  windows: countOf('windows', values.windows),
+  machines: countOf('machines', values.machines),
+});
 process.stderr.write(`\n${renderReport(report)}\n`);
 if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
 process.exit(report.ratios.every(isMet) ? 0 : 1);
