@@ -3,8 +3,7 @@
  * `--machines N` of onboarding and `--windows N` of cutover. Progress and the readable report go to standard error; with `--json` the
  * last line of standard output is the report. Ends with 1 where a ratio misses its target, and fails where a control does not fail.
  */
-import { parseArgs } from 'node:util';
-
+import { readWords, refuseWords } from '../demo/read-words.ts';
 import { measureApi } from './api/index.ts';
 import { measureCutover } from './cutover/index.ts';
 import { measureOnboarding } from './onboarding/index.ts';
@@ -22,36 +21,28 @@ interface Asked {
   readonly machines: number;
 }
 
-function refuse(why: string): never {
-  const known = Object.keys(benches).join(' | ');
-  process.stderr.write(`${why}\nusage: npm run bench -- ${known} [--json] [--rounds N] [--machines N] [--windows N]\n`);
-  process.exit(2);
-}
-
-function readWords() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        json: { type: 'boolean', default: false },
-        rounds: { type: 'string' },
-        windows: { type: 'string', default: '6' },
-        machines: { type: 'string', default: '50' },
-      },
-    });
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
-}
+const usage = `npm run bench -- ${Object.keys(benches).join(' | ')} [--json] [--rounds N] [--machines N] [--windows N]`;
 
 function countOf(option: string, text: string): number {
-  return /^[1-9]\d*$/.test(text) ? Number(text) : refuse(`--${option} takes a whole number from 1 on, not "${text}"`);
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  return refuseWords(`--${option} takes a whole number from 1 on, not "${text}"`, usage);
 }
 
-const { values, positionals } = readWords();
+const { values, positionals } = readWords(
+  {
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      windows: { type: 'string', default: '6' },
+      machines: { type: 'string', default: '50' },
+    },
+  },
+  usage,
+);
 const [name = '', ...rest] = positionals;
 const bench = benches[name];
-if (bench === undefined || rest.length > 0) refuse(`There is no benchmark "${positionals.join(' ')}"`);
+if (bench === undefined || rest.length > 0) refuseWords(`There is no benchmark "${positionals.join(' ')}"`, usage);
 const report = await bench({
   rounds: values.rounds === undefined ? undefined : countOf('rounds', values.rounds),
   windows: countOf('windows', values.windows),

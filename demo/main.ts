@@ -6,20 +6,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { Api } from './api-client.ts';
 import { applyHostPolicies } from './host-policy.ts';
 import { type MeshliftProcess, startProcess } from './meshlift-process.ts';
 import { migrateOrders } from './migration.ts';
 import { type DemoMachine, onboardAll, startTraffic } from './onboarding.ts';
+import { readWords } from './read-words.ts';
 import { addMachine, bringUp, isUp, sandboxEnv, takeDown } from './sandbox-client.ts';
 import { renderSummary, type Summary } from './summary.ts';
 import { deployTarget } from './target.ts';
 
-const { values: options } = parseArgs({
-  options: { exit: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
-});
+const { values: options } = readWords(
+  { options: { exit: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } } },
+  'npm run demo -- [--exit] [--json]',
+);
 
 const startedAt = Date.now();
 const secondsSoFar = (): number => (Date.now() - startedAt) / 1000;
