@@ -6,32 +6,14 @@ import type { WeightChange } from '../../api/schemas/cutover.ts';
 import type { CreateMigration } from '../../api/schemas/migration.ts';
 import type { Operation } from '../../api/schemas/operation.ts';
 import { eventually, Unrecoverable } from '../../demo/eventually.ts';
-import { type LoadReport, startLoad } from '../../demo/load.ts';
+import { startLoad } from '../../demo/load.ts';
 import { powerOff, powerOn, type SandboxMachine } from '../../demo/sandbox-client.ts';
-import { applyObjects, type Variant } from '../../demo/target.ts';
+import { applyObjects } from '../../demo/target.ts';
 import { type MigrationLab, shareOfErrors } from './migration-lab.ts';
+import type { MigrationRow } from './migration-row.ts';
 import { endOf } from './operations.ts';
 import type { Platform } from './platform.ts';
 import { command, onMachine } from './sandbox.ts';
-
-export interface MigrationContext {
-  readonly platform: Platform;
-  readonly lab: MigrationLab;
-}
-
-interface Row {
-  readonly deployment?: Variant;
-  readonly request?: Partial<CreateMigration>;
-  /** Whether callers of every kind call meanwhile; none of them loses a request. */
-  readonly isLoaded?: boolean;
-  /** What callers may be answered all the same: what the pods do wrong by themselves, or a machine that is lost. */
-  readonly mayLose?: RegExp;
-  readonly during?: (id: string, context: MigrationContext) => Promise<void>;
-  readonly phase: Operation['phase'];
-  readonly message: RegExp;
-  /** What the operation has to tell once it has ended. */
-  readonly tells?: (changes: readonly WeightChange[]) => boolean;
-}
 
 const failedPods = (changes: readonly WeightChange[]): boolean =>
   changes.some(({ weight, evidence }) => weight > 0 && (evidence?.pods.failed ?? 0) > 0);
@@ -41,7 +23,7 @@ const longSteps = [{ weight: 50, hold: '1h' }];
 const bySelector = { guard: 'selector', ownGatewayRoutes: [] } satisfies Partial<CreateMigration>;
 const soon = { deployment: 'orders', readyWithin: '20s' };
 
-export const migrationRows: Readonly<Record<string, Row>> = {
+export const migrationRows: Readonly<Record<string, MigrationRow>> = {
   'an image that is missing': {
     ...{ deployment: { image: 'example.invalid/orders:none' }, request: { target: soon } },
     ...{
@@ -444,29 +426,6 @@ export const migrationRows: Readonly<Record<string, Row>> = {
     },
   },
 };
-
-/** How it ended; everything is at the machines again when it resolves. */
-export async function runRow(context: MigrationContext, row: Row): Promise<Pick<Operation, 'phase' | 'message'>> {
-  const { platform, lab } = context;
-  await lab.deploy(row.deployment ?? {});
-  const load = row.isLoaded === true ? await lab.load() : undefined;
-  let reports: readonly LoadReport[] | undefined;
-  let ended: Operation;
-  try {
-    const { id } = await lab.start(lab.request('again', row.request));
-    await row.during?.(id, context);
-    ended = await endOf(platform.api, id);
-    await eventually('nothing is left', async () => (await lab.left()).length === 0, 120_000);
-  } finally {
-    reports = await load?.stop();
-  }
-  const reasons = reports?.flatMap((report) => Object.keys(report.reasons)) ?? [];
-  const lost = reasons.filter((reason) => row.mayLose?.test(reason) !== true);
-  if (lost.length > 0) throw new Error(`Callers lost requests: ${lost.join(', ')}`);
-  const { phase, message, cutover } = ended;
-  if (row.tells?.(cutover?.changes ?? []) === false) throw new Error(`It tells ${JSON.stringify(cutover)}`);
-  return { phase, ...(message === undefined ? {} : { message }) };
-}
 
 /** The run tells it, and goes on soaking. */
 async function wayBackIs({ api }: Platform, id: string, told: RegExp | undefined): Promise<void> {
