@@ -1,4 +1,7 @@
-/** Activities that prove that istiod and the clients have taken what a migration wrote: single looks that throw while the evidence is missing, as Temporal's retry is the wait. */
+/**
+ * Activities that prove that istiod and the clients have taken what a migration wrote: single looks that throw while the evidence is
+ * missing, as Temporal's retry is the wait.
+ */
 import {
   askingFor,
   clientsNotAsking,

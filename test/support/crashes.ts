@@ -61,7 +61,7 @@ interface Served {
 
 /** Of a log, where something went wrong. */
 const LINES_TOLD = 30;
-/** Two meet at what the group shares; more live the same life again beside them, and wait for the same starts of workers. */
+/** Two meet at the Service that both are behind; more live the same life again beside them, and wait for the same starts of workers. */
 const MACHINES = 2;
 /** One that is killed leaves the other at work while its successor starts. */
 const WORKERS = 2;
