@@ -13,8 +13,8 @@ import {
 import { failure } from './failures.ts';
 import type { ObjectRef } from './ports/cluster-port.ts';
 import type { MeshPort, PushType } from './ports/mesh-port.ts';
-import { pushAnnotation } from './render/cutover-routes.ts';
 import { guardMessage } from './render/guard-message.ts';
+import { readHeldBy } from './timed-write.ts';
 
 /** So many are named in a message. */
 const NAMED = 10;
@@ -29,11 +29,8 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
       refs: readonly ObjectRef[];
       push: string | null;
     }): Promise<readonly SeenDraining[]> {
-      const looks = (await Promise.all(refs.map(async (ref) => await mesh.readHeld(ref)))).flat();
-      const late = looks.filter(({ marks }) =>
-        push === null ? marks !== undefined : marks?.[pushAnnotation] !== push,
-      );
-      if (late.length === 0) return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+      const { seen, late } = await readHeldBy(mesh, { refs, push });
+      if (late.length === 0) return seen;
       const pods = late.map(({ istiodPod }) => istiodPod).join(', ');
       const what = refs.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`).join(', ');
       throw failure(
@@ -81,8 +78,8 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
 
     /**
      * Throws `RouteUnacknowledged` until every proxy of the mesh is connected and each client of the host asks for the endpoints of these
-     * subsets, of which none had asked before. It has their clusters then, and istiod answers what a connection asks for before it pushes
-     * it anything that is written later: one goroutine per connection handles both [pilot/pkg/xds/ads.go, delta.go].
+     * subsets, and refuses none. It has their clusters then, and where none had asked for them before all that was written of them: istiod
+     * answers what a connection asks for before it pushes it anything later, as one goroutine handles both [pilot/pkg/xds/ads.go, delta.go].
      */
     async verifyAsked({ host, subsets }: { host: string; subsets: readonly string[] }): Promise<void> {
       const [expected, looks] = await Promise.all([mesh.listExpectedProxies(), mesh.readWatchers([host])]);

@@ -1,17 +1,29 @@
 /** Activities of a migration that read and write what routes its Service. */
 import { ApplicationFailure } from '@temporalio/activity';
 
-import type { AppliedObject, ClusterPort, KubernetesObject, ObjectRef } from './ports/cluster-port.ts';
+import { routeRef } from '../workflows/plan/cutover-steps.ts';
+import type { AppliedObject, ClusterPort, KubernetesObject } from './ports/cluster-port.ts';
 import type { CutoverFacts, CutoverPort, CutoverQuery } from './ports/cutover-port.ts';
+import type { MeshPort } from './ports/mesh-port.ts';
 import { type CutoverTarget, renderGatewayRoute, renderRoutes, renderSubsets } from './render/cutover-routes.ts';
 import { leadsByRoutes, renderGuard } from './render/service-sides.ts';
+import { writeInTime, type WrittenObjects } from './timed-write.ts';
 
 export interface CutoverActivityPorts {
   readonly cluster: ClusterPort;
   readonly cutover: CutoverPort;
+  readonly mesh: MeshPort;
 }
 
-export function cutoverActivities({ cluster, cutover }: CutoverActivityPorts) {
+export function cutoverActivities({ cluster, cutover, mesh }: CutoverActivityPorts) {
+  async function written(
+    isTimed: boolean,
+    push: string | null,
+    write: () => Promise<readonly AppliedObject[]>,
+  ): Promise<WrittenObjects> {
+    return isTimed ? await writeInTime(mesh, push, write) : { refs: (await write()).map(({ ref }) => ref) };
+  }
+
   return {
     readCutoverFacts: (query: CutoverQuery): Promise<CutoverFacts> => cutover.readFacts(query),
 
@@ -29,29 +41,39 @@ export function cutoverActivities({ cluster, cutover }: CutoverActivityPorts) {
 
     /**
      * `weight` percent to pods, at every client that follows the mesh's routes. `areSidesMoved`: its subsets are written with them;
-     * default false. Answers with the objects that lead; on the way back a gateway's route that its owner has taken away is none.
+     * default false. `isTimed`: as `writeInTime` does, within a second; default at once. Answers with the objects that lead; on the way
+     * back a gateway's route that its owner has taken away is none.
      */
     applyRoutes: async (input: {
       target: CutoverTarget;
       weight: number;
       push: string;
       areSidesMoved?: boolean;
-    }): Promise<readonly ObjectRef[]> => {
-      const { target, weight, push, areSidesMoved = false } = input;
+      isTimed?: boolean;
+    }): Promise<WrittenObjects> => {
+      const { target, weight, push, areSidesMoved = false, isTimed = false } = input;
       const own = [
         ...(areSidesMoved ? [renderSubsets(target, weight, push)] : []),
         ...(leadsByRoutes(target) ? [renderRoutes(target, weight, push)] : []),
       ];
-      const written = await allDone([
-        ...own.map(async (object) => (await cluster.apply([object])).map(({ ref }) => ref)),
-        editGatewayRoutes(cutover, target, weight, push),
-      ]);
-      return written.flat();
+      return await written(isTimed, push, async () => {
+        const applied = await allDone([
+          ...own.map(async (object) => await cluster.apply([object])),
+          editGatewayRoutes(cutover, target, weight, push),
+        ]);
+        return applied.flat();
+      });
     },
 
-    /** The gateways' routes as they were before the migration. */
-    restoreGatewayRoutes: async ({ target }: { target: CutoverTarget }): Promise<void> => {
-      for (const route of target.gatewayRoutes) await unlessGone(cutover.editRoute(route, null));
+    /** The gateways' routes are as they were before the migration, and then its own are gone. `isTimed` as for `applyRoutes`. */
+    removeRoutes: async (input: { target: CutoverTarget; isTimed: boolean }): Promise<WrittenObjects> => {
+      const { target, isTimed } = input;
+      const ref = routeRef(target, 'VirtualService');
+      return await written(isTimed, null, async () => {
+        for (const route of target.gatewayRoutes) await unlessGone(cutover.editRoute(route, null));
+        const removed = await cluster.remove([ref]);
+        return [{ ref, result: removed.length > 0 ? 'changed' : 'unchanged' }];
+      });
     },
   };
 }
@@ -71,13 +93,14 @@ async function editGatewayRoutes(
   target: CutoverTarget,
   weight: number,
   push: string,
-): Promise<readonly ObjectRef[]> {
-  const edited: ObjectRef[] = [];
+): Promise<readonly AppliedObject[]> {
+  const edited: AppliedObject[] = [];
   for (const route of target.gatewayRoutes) {
     const edit = cutover.editRoute(renderGatewayRoute(route, target, weight), push);
     const isThere = weight === 0 ? await unlessGone(edit) : await edit.then(() => true);
     const { namespace, virtualService: name } = route;
-    if (isThere) edited.push({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace, name });
+    const ref = { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace, name };
+    if (isThere) edited.push({ ref, result: 'changed' });
   }
   return edited;
 }

@@ -17,7 +17,7 @@ import type { CutoverPlan } from './cutover.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { MigrationWaits } from './messages.ts';
 import { now, type OperationReport } from './operation.ts';
-import { routeRef, routeTypesOf, subsetsOf } from './plan/cutover-steps.ts';
+import { routeTypesOf, subsetsOf } from './plan/cutover-steps.ts';
 import { ProvenWrites } from './proven-writes.ts';
 import { type Sides, sidesOf } from './sides.ts';
 
@@ -96,12 +96,15 @@ export class LeadingRoutes {
     await this.sides.name();
   }
 
-  /** One write for everybody who follows routes, and what moves the others. What others changed is put back before traffic moves on. */
-  async lead(weight: number, { by, why }: Written): Promise<void> {
+  /**
+   * One write for everybody who follows routes, and what moves the others. What others changed is put back before traffic moves on.
+   * `isUrgent`: at once; default: within a second, so that one push is enough.
+   */
+  async lead(weight: number, { by, why }: Written, { isUrgent = false } = {}): Promise<void> {
     if (weight > 0) await this.asWritten();
     this.isMoved ||= weight > 0;
     await this.sides.before(weight);
-    await this.settle(weight);
+    await this.settle(weight, isUrgent);
     this.weight = weight;
     this.soakUntil = undefined;
     this.changes.push({ at: now(), weight, by, why });
@@ -134,7 +137,7 @@ export class LeadingRoutes {
     for (;;) {
       try {
         await this.haveMachines();
-        await this.lead(0, written);
+        await this.lead(0, written, { isUrgent: true });
         this.needsNoWayBack();
         return;
       } catch (error) {
@@ -194,9 +197,9 @@ export class LeadingRoutes {
     await this.sides.holds();
   }
 
-  /** Every client has these endpoints: none is sent to a side that it does not know yet. */
+  /** Every client has these endpoints before it has a route to them: none is sent to a side that it does not know yet. */
   async haveEndpoints(addresses: readonly string[]): Promise<void> {
-    await this.sides.haveEndpoints(addresses, this.weight);
+    await this.sides.haveEndpoints(addresses);
   }
 
   /** Machines serve nobody any more, and are to leave. */
@@ -220,33 +223,37 @@ export class LeadingRoutes {
   async takeAway(): Promise<void> {
     const { target } = this;
     this.needsNoWayBack();
-    const cluster = changeCluster(`Take away the routes of ${target.host}`, this.waits.undoMs);
-    await cluster.restoreGatewayRoutes({ target });
-    const routes = routeRef(target, 'VirtualService');
-    await cluster.removeObjects({ objects: [routes] });
-    const gone = readCluster('Wait until no istiod holds the VirtualService', this.waits.routedMs);
-    const seen = await gone.verifyHeld({ refs: [routes], push: null });
-    await this.writes.beforeProof();
-    await this.sides.pushAgain(this.weight);
-    await this.writes.acknowledged({ host: target.host, types: routeTypesOf(target) }, seen);
+    const { host } = target;
+    const cluster = changeCluster(`Take away the routes of ${host}`, this.waits.undoMs);
+    await this.writes.settle({
+      what: 'VirtualService',
+      pushed: { host, types: routeTypesOf(target) },
+      isRemoval: true,
+      make: (_push, isTimed) => cluster.removeRoutes({ target, isTimed }),
+      again: (push) => this.sides.pushAgain(this.weight, push),
+    });
     await this.sides.takeAway();
   }
 
-  private async settle(weight: number): Promise<void> {
-    await this.write(weight);
+  private async settle(weight: number, isUrgent: boolean): Promise<void> {
+    await this.write(weight, isUrgent);
     await this.sides.after(weight);
     this.isEdited = false;
   }
 
-  private async write(weight: number): Promise<void> {
+  private async write(weight: number, isUrgent: boolean): Promise<void> {
     const { target } = this;
     const ofSides = this.sides.moveWith(weight);
     const types = [...routeTypesOf(target), ...ofSides];
     if (types.length === 0) return;
     const { host } = target;
-    await this.writes.settle('VirtualService', { host, types, subsets: subsetsOf(target) }, (push) => {
-      const cluster = changeCluster(`Send ${weight}% of ${host} to pods`, this.waits.changeMs);
-      return cluster.applyRoutes({ target, weight, push, areSidesMoved: ofSides.length > 0 });
+    const cluster = changeCluster(`Send ${weight}% of ${host} to pods`, this.waits.changeMs);
+    const areSidesMoved = ofSides.length > 0;
+    const make = (push: string, isTimed: boolean) =>
+      cluster.applyRoutes({ target, weight, push, areSidesMoved, isTimed });
+    await this.writes.settle({
+      ...{ what: 'VirtualService', pushed: { host, types, subsets: subsetsOf(target) }, make, isUrgent },
+      again: (push) => make(push, false),
     });
   }
 
@@ -291,7 +298,7 @@ export class LeadingRoutes {
   private async putBack(edit: string): Promise<void> {
     const { weight } = this;
     await this.sides.rewrite(weight);
-    await this.settle(weight);
+    await this.settle(weight, true);
     this.changes.push({ at: now(), weight, by: 'the run', why: `${edit}: put back` });
     this.tell();
   }

@@ -1,12 +1,14 @@
 /**
  * Writes of a migration that are seen at every client before anything rests on them. A write is seen at every istiod, made once more so
- * that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8). Where the
- * clients' own questions to istiod show that each has taken the first push, no proxy of the mesh has to take a second one.
+ * that a push follows that is later than that, and acknowledged by every client of the Service (protocols 2, 8). Where the first push
+ * proves it, no proxy of the mesh has to take a second one: by what clients ask istiod for, or as the write was timed so that its push
+ * came later than it was seen.
  */
 import { sleep, workflowInfo } from '@temporalio/workflow';
 
 import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
+import type { WrittenObjects } from '../activities/timed-write.ts';
 import { type ClusterActivities, readCluster } from './activity-proxies.ts';
 import { isSeen } from './look-again.ts';
 import type { MigrationWaits } from './messages.ts';
@@ -23,34 +25,55 @@ interface Pushed {
   readonly subsets?: readonly string[];
 }
 
+interface Write {
+  readonly what: string;
+  readonly pushed: Pushed;
+  /** Marks what it writes with `push`. `isTimed`: shortly before a second ends, so that its first push may prove it. */
+  readonly make: (push: string, isTimed: boolean) => Promise<WrittenObjects>;
+  /** What makes istiod push once more. */
+  readonly again: (push: string) => Promise<unknown>;
+  /** It is held once nothing is. */
+  readonly isRemoval?: boolean;
+  /** Traffic waits for it: it is written at once. */
+  readonly isUrgent?: boolean;
+  /** Throws until each client shows by itself that it has taken the first push. */
+  readonly shown?: (cluster: ClusterActivities) => Promise<void>;
+}
+
 export class ProvenWrites {
   private readonly waits: Required<MigrationWaits>;
   private pushes = 0;
+  /** Not where a push came no later than it should have: a clock of an istiod may be off. */
+  private isTimed = true;
 
   constructor(waits: Required<MigrationWaits>) {
     this.waits = waits;
   }
 
-  /** `shown`: throws until each client shows that it has taken the first push. */
-  async settle(
-    what: string,
-    pushed: Pushed,
-    write: (push: string) => Promise<readonly ObjectRef[]>,
-    shown?: (cluster: ClusterActivities) => Promise<void>,
-  ): Promise<void> {
-    const seen = await this.held(what, write);
+  async settle({ what, pushed, make, again, isRemoval = false, isUrgent = false, shown }: Write): Promise<void> {
+    const push = this.nextPush();
+    const { refs, seen } = await make(push, this.isTimed && !isUrgent && shown === undefined);
+    const held = seen ?? (await this.heldBy(what, refs, isRemoval ? null : push));
     if (shown !== undefined && (await this.isShown(pushed.host, shown))) return;
+    if (seen !== undefined) {
+      if (await this.isShown(pushed.host, (cluster) => cluster.verifyPushed({ ...pushed, seen }))) return;
+      this.isTimed = false;
+    }
     await this.beforeProof();
-    await write(this.nextPush());
-    await this.acknowledged(pushed, seen);
+    await again(this.nextPush());
+    await this.acknowledged(pushed, held);
   }
 
   /** Written, and held by every istiod as it was written. */
   async held(what: string, write: (push: string) => Promise<readonly ObjectRef[]>): Promise<readonly SeenDraining[]> {
     const push = this.nextPush();
-    const refs = await write(push);
-    const cluster = readCluster(`Wait until every istiod holds the ${what}`, this.waits.routedMs);
-    return await cluster.verifyHeld({ refs, push });
+    return await this.heldBy(what, await write(push), push);
+  }
+
+  private async heldBy(what: string, refs: readonly ObjectRef[], push: string | null) {
+    const until =
+      push === null ? `Wait until no istiod holds the ${what}` : `Wait until every istiod holds the ${what}`;
+    return await readCluster(until, this.waits.routedMs).verifyHeld({ refs, push });
   }
 
   private async isShown(host: string, shown: (cluster: ClusterActivities) => Promise<void>): Promise<boolean> {

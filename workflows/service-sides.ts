@@ -74,9 +74,9 @@ export class ServiceSides implements Sides {
     await this.writes.acknowledged({ host, types: ['cds', 'eds'] }, seen);
   }
 
-  async pushAgain(): Promise<void> {
+  async pushAgain(_weight: number, push: string): Promise<void> {
     this.selected = undefined;
-    await this.select('both', this.writes.nextPush());
+    await this.select('both', push);
   }
 
   async takeAway(): Promise<void> {

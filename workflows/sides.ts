@@ -21,10 +21,10 @@ export interface Sides {
   rewrite(weight: number): Promise<void>;
   /** Nobody is sent to both sides at once, however they call. */
   holds(): Promise<void>;
-  /** Every client has these endpoints of pods: none is sent to a side that it does not know yet. */
-  haveEndpoints(addresses: readonly string[], weight: number): Promise<void>;
+  /** Every client has these endpoints of pods before it has a route to them: none is sent to a side that it does not know yet. */
+  haveEndpoints(addresses: readonly string[]): Promise<void>;
   /** Clients are pushed what they have of the Service, however it stands, now that its routes are gone. */
-  pushAgain(weight: number): Promise<void>;
+  pushAgain(weight: number, push: string): Promise<void>;
   /** Once no client names them any more. */
   takeAway(): Promise<void>;
   /** Machines serve nobody any more, and are to leave. */

@@ -1,5 +1,4 @@
 /** The sides of a Service by its routes: subsets of it that a DestinationRule names. */
-import type { ObjectRef } from '../activities/ports/cluster-port.ts';
 import type { PushType } from '../activities/ports/mesh-port.ts';
 import type { CutoverTarget } from '../activities/render/cutover-routes.ts';
 import { changeCluster, type ClusterActivities, readCluster } from './activity-proxies.ts';
@@ -39,19 +38,28 @@ export class SubsetSides implements Sides {
       host,
       subsets,
     });
-    const write = async (push: string): Promise<readonly ObjectRef[]> => {
-      await this.write(`Name the two sides of ${host}`, 0, push);
-      return [routeRef(this.target, 'DestinationRule')];
-    };
+    const write = (push: string) => this.write(`Name the two sides of ${host}`, 0, push);
     const asked = (cluster: ClusterActivities): Promise<void> => cluster.verifyAsked({ host, subsets });
     const isNew = !this.isLeftBehind && known.length === 0;
-    const push = { host, types: ['cds', 'eds'] } as const;
-    await this.writes.settle('DestinationRule', push, write, isNew ? asked : undefined);
+    await this.writes.settle({
+      what: 'DestinationRule',
+      pushed: { host, types: ['cds', 'eds'] },
+      make: async (push) => {
+        await write(push);
+        return { refs: [routeRef(this.target, 'DestinationRule')] };
+      },
+      again: write,
+      ...(isNew ? { shown: asked } : {}),
+    });
     this.knownAt = 0;
   }
 
-  before(): Promise<void> {
-    return Promise.resolve();
+  /** A client that refuses the endpoints of pods, or does not ask for them, is sent to none. */
+  async before(weight: number): Promise<void> {
+    if (weight === 0) return;
+    const { host } = this.target;
+    const cluster = readCluster(`See that every client of ${host} takes endpoints of both sides`, this.waits.routedMs);
+    await cluster.verifyAsked({ host, subsets: subsetsOf(this.target) });
   }
 
   /** TCP changes sides as a whole: a subset gets other endpoints. What is not known to have come, or was edited, is written again. */
@@ -84,19 +92,20 @@ export class SubsetSides implements Sides {
     await cluster.verifyGuarded({ host, ports: ports.map(({ port }) => port) });
   }
 
-  async haveEndpoints(addresses: readonly string[], weight: number): Promise<void> {
+  /**
+   * Nothing rests on it yet, so no push has to prove it: every istiod has queued these endpoints at its clients, and hands each client
+   * in that order what is written from here on [pilot/pkg/xds/pushqueue.go; delta.go: one goroutine per connection]. Who has acknowledged
+   * a weight has them.
+   */
+  async haveEndpoints(addresses: readonly string[]): Promise<void> {
     const { host } = this.target;
     const cluster = readCluster('Wait until every istiod gives the pods out', this.waits.routedMs);
-    const seen = await cluster.verifyOffered({ host, addresses });
-    await this.writes.beforeProof();
-    await this.write(`Push the endpoints of ${host} once more`, weight);
-    await this.writes.acknowledged({ host, types: ['cds', 'eds'] }, seen);
+    await cluster.verifyOffered({ host, addresses });
   }
 
-  async pushAgain(weight: number): Promise<void> {
-    await changeCluster(`Take away the routes of ${this.target.host}`, this.waits.undoMs).applySubsets({
-      ...{ target: this.target, weight, push: this.writes.nextPush() },
-    });
+  async pushAgain(weight: number, push: string): Promise<void> {
+    const cluster = changeCluster(`Take away the routes of ${this.target.host}`, this.waits.undoMs);
+    await cluster.applySubsets({ target: this.target, weight, push });
   }
 
   async takeAway(): Promise<void> {

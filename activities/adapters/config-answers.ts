@@ -44,22 +44,20 @@ const isObject = (value: unknown): value is Json => typeof value === 'object' &&
 type Way = Omit<UnguardedProxy, 'proxy'>;
 
 /**
- * `/debug/config_dump` of one proxy: routes and listeners that lead to one of the clusters. Listeners that only pass TLS on by the name
- * that the client asks for follow the client, and say nothing of their own (`outbound_.`).
+ * `/debug/config_dump?types=rds,lds` of one proxy: routes and listeners that lead to one of the clusters. Listeners that only pass TLS on
+ * by the name that the client asks for follow the client, and say nothing of their own (`outbound_.`). Undefined where the answer is not
+ * in the form that `types` has.
  */
-export function unguardedRoutes(dump: unknown, clusters: ReadonlySet<string>): readonly Way[] {
-  const configs = isObject(dump) && Array.isArray(dump['configs']) ? (dump['configs'] as readonly unknown[]) : [];
-  const ways = configs.flatMap((config) => {
-    if (!isObject(config)) return [];
-    const routes = listOf(config, 'dynamicRouteConfigs').map((one) => one['routeConfig']);
-    const listeners = listOf(config, 'dynamicListeners').map((one) =>
-      isObject(one['activeState']) ? one['activeState']['listener'] : undefined,
-    );
-    return [...routes, ...listeners].flatMap((one) => waysTo(one, clusters, { route: nameOf(one) }));
-  });
+export function unguardedRoutes(dump: unknown, clusters: ReadonlySet<string>): readonly Way[] | undefined {
+  const configs = isObject(dump) ? (dump['configs'] ?? []) : undefined;
+  if (!Array.isArray(configs) || !configs.every(isRouteOrListener)) return undefined;
+  const ways = configs.flatMap((one) => waysTo(one, clusters, { route: nameOf(one) }));
   // One of several names of a Service or of several paths is told once.
   return [...new Map(ways.map((way) => [JSON.stringify(way), way])).values()];
 }
+
+const isRouteOrListener = (config: unknown): boolean =>
+  isObject(config) && typeof config['@type'] === 'string' && /\.(?:RouteConfiguration|Listener)$/.test(config['@type']);
 
 const listOf = (value: Json, key: string): readonly Json[] =>
   Array.isArray(value[key]) ? (value[key] as readonly unknown[]).filter(isObject) : [];

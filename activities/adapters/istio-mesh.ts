@@ -97,12 +97,16 @@ export class IstioMesh implements MeshPort {
     return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, endpoints: offeredEndpoints(body, host) }));
   }
 
-  async readHeld(ref: ObjectRef): Promise<readonly HeldLook[]> {
+  async readHeld(ref: ObjectRef, since?: number): Promise<readonly HeldLook[]> {
     // istiod takes Services for no configuration.
     const isService = ref.kind === 'Service';
-    const answers = await this.#askAll(isService ? '/debug/registryz' : '/debug/configz');
+    const answers = await this.#askAll(isService ? '/debug/registryz' : '/debug/configz', since);
     const held = isService ? heldService : heldObject;
     return answers.map(({ pod, body, at }) => ({ istiodPod: pod.name, at, ...held(body, ref) }));
+  }
+
+  async meetIstiods(): Promise<void> {
+    for (const pod of await this.#debug.pods()) await this.#debug.get(pod, '/version');
   }
 
   async readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]> {
@@ -112,8 +116,14 @@ export class IstioMesh implements MeshPort {
       const pod = (await this.#debug.pods()).find(({ name }) => name === istiodPod);
       if (pod === undefined) continue;
       for (const { proxy } of connections.filter(({ isWatching }) => isWatching)) {
-        const dump = await this.#debug.get(pod, `/debug/config_dump?proxyID=${encodeURIComponent(proxy)}`);
-        found.push(...unguardedRoutes(JSON.parse(dump), clusters).map((way) => ({ proxy, ...way })));
+        const path = `/debug/config_dump?types=rds,lds&proxyID=${encodeURIComponent(proxy)}`;
+        const dump = await this.#debug.get(pod, path);
+        const ways = unguardedRoutes(JSON.parse(dump), clusters);
+        if (ways === undefined) {
+          const message = `istiod ${pod.name} tells routes of ${proxy} in an unknown form; see ${path}, and whether Meshlift supports its version`;
+          throw failure('EvidenceUnavailable', message);
+        }
+        found.push(...ways.map((way) => ({ proxy, ...way })));
       }
     }
     return found;
@@ -133,7 +143,7 @@ export class IstioMesh implements MeshPort {
   }
 
   /** Every istiod of every revision; one that cannot be read means no proof. */
-  async #askAll(path: string): Promise<readonly IstiodAnswer[]> {
+  async #askAll(path: string, since?: number): Promise<readonly IstiodAnswer[]> {
     const pods = await this.#debug.pods();
     if (pods.length === 0) {
       throw failure(
@@ -143,7 +153,7 @@ export class IstioMesh implements MeshPort {
     }
     return await Promise.all(
       pods.map(async (pod) => {
-        const { body, date } = await this.#debug.answer(pod, path);
+        const { body, date } = await this.#debug.answer(pod, path, since);
         return { pod, body: JSON.parse(body) as unknown, at: new Date(date).toISOString() };
       }),
     );

@@ -59,12 +59,12 @@ export class IstiodDebug {
     return (await this.answer(pod, path)).body;
   }
 
-  /** The same, with the time that istiod put on it. */
-  async answer(pod: IstiodPod, path: string): Promise<Answer> {
+  /** The same, with the time that istiod put on it. `since`: asked for no earlier, by our own clock in ms. */
+  async answer(pod: IstiodPod, path: string, since = 0): Promise<Answer> {
     const key = `${pod.name} ${path}`;
     const now = Date.now();
     const known = this.#answers.get(key);
-    if (known !== undefined && now - known.at < sharedForMs) return known.answer;
+    if (known !== undefined && now - known.at < sharedForMs && known.at >= since) return known.answer;
     for (const [stale, { at }] of this.#answers) if (now - at >= sharedForMs) this.#answers.delete(stale);
     const answer = this.#read(pod.name, path);
     this.#answers.set(key, { at: now, answer });

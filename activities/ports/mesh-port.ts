@@ -171,8 +171,10 @@ export interface MeshPort {
   readWatchers(hosts: readonly string[], type?: PushType): Promise<readonly WatcherLook[]>;
   /** What every istiod gives out for the host. */
   readOffered(host: string): Promise<readonly OfferedLook[]>;
-  /** What every istiod holds of the object. */
-  readHeld(ref: ObjectRef): Promise<readonly HeldLook[]>;
+  /** What every istiod holds of the object. `since`: asked for no earlier, in ms of the worker's clock; default: at most a second old. */
+  readHeld(ref: ObjectRef, since?: number): Promise<readonly HeldLook[]>;
+  /** Has a connection to every istiod ready: a look that follows within seconds takes no longer than its answer. */
+  meetIstiods(): Promise<void>;
   /** Proxies that may send to these ports of the host without asking for a subset (`/debug/config_dump`). */
   readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]>;
   /** Every proxy of the mesh that has to be connected to some istiod. */

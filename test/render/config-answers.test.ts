@@ -47,13 +47,10 @@ const host = 'orders.shop.svc.cluster.local';
 const plain = `outbound|80||${host}`;
 const clusters = new Set([plain]);
 /** As istiod 1.30 has it for a proxy, cut down to what leads to the Service. */
+const routeType = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
+const listenerType = 'type.googleapis.com/envoy.config.listener.v3.Listener';
 const routesOf = (name: string, virtualHost: string, ...found: unknown[]) => ({
-  configs: [
-    {
-      '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump',
-      dynamicRouteConfigs: [{ routeConfig: { name, virtualHosts: [{ name: virtualHost, routes: found }] } }],
-    },
-  ],
+  configs: [{ '@type': routeType, name, virtualHosts: [{ name: virtualHost, routes: found }] }],
 });
 const ledBy = (path: string) => ({ metadata: { filterMetadata: { istio: { config: path } } } });
 const ofGateway = (more: object) => ({
@@ -99,27 +96,11 @@ const withoutName = {
   decorator: { operation: 'lines:9090/*' },
 };
 
-const routes = (...list: unknown[]) => ({
-  configs: [
-    {
-      '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump',
-      dynamicRouteConfigs: list.map((route) => ({
-        routeConfig: { name: '80', virtualHosts: [{ name: `${host}:80`, routes: [{ route }] }] },
-      })),
-    },
-  ],
+const routes = (route: unknown) => routesOf('80', `${host}:80`, { route });
+const listenerOf = (name: string, chain: unknown) => ({
+  configs: [{ '@type': listenerType, name, filterChains: [chain] }],
 });
-const listener = (config: unknown) => ({
-  configs: [
-    {
-      dynamicListeners: [
-        {
-          activeState: { listener: { name: '10.96.0.9_7070', filterChains: [{ filters: [{ typedConfig: config }] }] } },
-        },
-      ],
-    },
-  ],
-});
+const listener = (config: unknown) => listenerOf('10.96.0.9_7070', { filters: [{ typedConfig: config }] });
 
 describe('a proxy goes past the guard by', () => {
   test.each<[string, unknown, object[]]>([
@@ -139,11 +120,7 @@ describe('a proxy goes past the guard by', () => {
     ],
     [
       "somebody's route of TCP",
-      {
-        configs: [
-          { dynamicListeners: [{ activeState: { listener: { name: '10.96.31.201_7070', filterChains: [lines] } } }] },
-        ],
-      },
+      listenerOf('10.96.31.201_7070', lines),
       [{ route: '10.96.31.201_7070', object: 'VirtualService bank/lines' }],
     ],
     [
@@ -184,5 +161,13 @@ describe('a proxy goes past the guard by', () => {
     ['an answer without configuration', {}],
   ])('not by %s', (_, dump) => {
     expect(unguardedRoutes(dump, clusters)).toEqual([]);
+  });
+
+  test.each<[string, unknown]>([
+    ['nothing that is known', null],
+    ['an error', 'Proxy not connected to this Pilot instance'],
+    ["the form of Envoy's own dump", { configs: [{ '@type': 'type.googleapis.com/envoy.admin.v3.RoutesConfigDump' }] }],
+  ])('nobody knows by %s', (_, dump) => {
+    expect(unguardedRoutes(dump, clusters)).toBeUndefined();
   });
 });
