@@ -5,7 +5,7 @@
 import {
   askingFor,
   clientsNotAsking,
-  type SeenDraining,
+  type Sighting,
   silentIstiods,
   type Unproven,
   unprovenClients,
@@ -28,7 +28,7 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
     }: {
       refs: readonly ObjectRef[];
       push: string | null;
-    }): Promise<readonly SeenDraining[]> {
+    }): Promise<readonly Sighting[]> {
       const { seen, late } = await readHeldBy(mesh, { refs, push });
       if (late.length === 0) return seen;
       const pods = late.map(({ istiodPod }) => istiodPod).join(', ');
@@ -50,7 +50,7 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
       host: string;
       types: readonly PushType[];
       subsets?: readonly string[];
-      seen: readonly SeenDraining[];
+      seen: readonly Sighting[];
     }): Promise<void> {
       const { host, types, subsets, seen } = input;
       const expected = await mesh.listExpectedProxies();
@@ -78,12 +78,14 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
 
     /**
      * Throws `RouteUnacknowledged` until every proxy of the mesh is connected and each client of the host asks for the endpoints of these
-     * subsets, and refuses none. It has their clusters then, and where none had asked for them before all that was written of them: istiod
-     * answers what a connection asks for before it pushes it anything later, as one goroutine handles both [pilot/pkg/xds/ads.go, delta.go].
+     * subsets, and refuses none. It has their clusters then. `areNew`: none had asked for them before, so it has all that was written of
+     * them: istiod answers what a connection asks for before it pushes it anything later, as one goroutine handles both
+     * [pilot/pkg/xds/ads.go, delta.go]; it has listeners for them as well.
      */
-    async verifyAsked({ host, subsets }: { host: string; subsets: readonly string[] }): Promise<void> {
+    async verifyAsked(input: { host: string; subsets: readonly string[]; areNew: boolean }): Promise<void> {
+      const { host, ...asked } = input;
       const [expected, looks] = await Promise.all([mesh.listExpectedProxies(), mesh.readWatchers([host])]);
-      refuseUnproven('its subsets', host, clientsNotAsking({ expected, looks, subsets }));
+      refuseUnproven('its subsets', host, clientsNotAsking({ expected, looks, ...asked }));
     },
 
     /** Throws `GuardIncomplete` while a proxy may send to the Service without asking for one of its sides. */
@@ -93,7 +95,7 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
     },
 
     /** Throws `EndpointNotGivenOut` until every istiod gives these addresses to clients of the host. */
-    async verifyOffered(input: { host: string; addresses: readonly string[] }): Promise<readonly SeenDraining[]> {
+    async verifyOffered(input: { host: string; addresses: readonly string[] }): Promise<readonly Sighting[]> {
       const looks = await mesh.readOffered(input.host);
       for (const { istiodPod, endpoints } of looks) {
         const missing = input.addresses.filter((address) => !endpoints.some((one) => one.address === address));

@@ -1,5 +1,5 @@
 /** Activities of a migration by `guard: selector`: the Services of its sides, and whose endpoints the Service itself has. */
-import type { SeenDraining } from '../workflows/plan/drain-proof.ts';
+import type { Sighting } from '../workflows/plan/drain-proof.ts';
 import { failure } from './failures.ts';
 import type { ObjectRef } from './ports/cluster-port.ts';
 import type { CutoverPort } from './ports/cutover-port.ts';
@@ -49,7 +49,7 @@ export function cutoverSideActivities({ cutover, mesh }: { readonly cutover: Cut
      */
     async verifySelected(
       input: Sided & { side: Exclude<Selected, 'both'>; isAlone: boolean },
-    ): Promise<readonly SeenDraining[]> {
+    ): Promise<readonly Sighting[]> {
       const { target, side, isAlone } = input;
       const labels = Object.entries(labelsOf(target, side));
       const looks = await mesh.readOffered(target.host);

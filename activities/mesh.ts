@@ -2,7 +2,7 @@
 import { failure } from './failures.ts';
 import {
   isGivenOutByAll,
-  type SeenDraining,
+  type Sighting,
   seenDraining,
   silentIstiods,
   unprovenClients,
@@ -33,14 +33,14 @@ export interface MeshActivities {
 interface LabelSeen {
   /** The Services that hold the machine. */
   readonly hosts: readonly string[];
-  readonly seen: readonly SeenDraining[];
+  readonly seen: readonly Sighting[];
 }
 
 interface ProofQuery {
   readonly namespace: string;
   readonly machine: string;
   readonly hosts: readonly string[];
-  readonly seen: readonly SeenDraining[];
+  readonly seen: readonly Sighting[];
 }
 
 export function meshActivities({ mesh }: { readonly mesh: MeshPort }): MeshActivities {

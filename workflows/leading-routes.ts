@@ -197,7 +197,7 @@ export class LeadingRoutes {
     await this.sides.holds();
   }
 
-  /** Every client has these endpoints before it has a route to them: none is sent to a side that it does not know yet. */
+  /** Every client has these endpoints before it has a weight of them: none is sent to a side that it does not know yet. */
   async haveEndpoints(addresses: readonly string[]): Promise<void> {
     await this.sides.haveEndpoints(addresses);
   }
@@ -228,7 +228,7 @@ export class LeadingRoutes {
     await this.writes.settle({
       what: 'VirtualService',
       pushed: { host, types: routeTypesOf(target) },
-      isRemoval: true,
+      ...{ isRemoval: true, mayWait: true },
       make: (_push, isTimed) => cluster.removeRoutes({ target, isTimed }),
       again: (push) => this.sides.pushAgain(this.weight, push),
     });
@@ -252,7 +252,7 @@ export class LeadingRoutes {
     const make = (push: string, isTimed: boolean) =>
       cluster.applyRoutes({ target, weight, push, areSidesMoved, isTimed });
     await this.writes.settle({
-      ...{ what: 'VirtualService', pushed: { host, types, subsets: subsetsOf(target) }, make, isUrgent },
+      ...{ what: 'VirtualService', pushed: { host, types, subsets: subsetsOf(target) }, make, mayWait: !isUrgent },
       again: (push) => make(push, false),
     });
   }

@@ -12,7 +12,7 @@ import type { WrittenObjects } from '../activities/timed-write.ts';
 import { type ClusterActivities, readCluster } from './activity-proxies.ts';
 import { isSeen } from './look-again.ts';
 import type { MigrationWaits } from './messages.ts';
-import type { SeenDraining } from './plan/drain-proof.ts';
+import type { Sighting } from './plan/drain-proof.ts';
 
 /** A push takes a second or two; where it was not seen by then the second one tells more of who is late. */
 const SHOWN_MS = 10_000;
@@ -34,8 +34,8 @@ interface Write {
   readonly again: (push: string) => Promise<unknown>;
   /** It is held once nothing is. */
   readonly isRemoval?: boolean;
-  /** Traffic waits for it: it is written at once. */
-  readonly isUrgent?: boolean;
+  /** Nothing waits for it, so `make` may be timed; default: it is written at once. */
+  readonly mayWait?: boolean;
   /** Throws until each client shows by itself that it has taken the first push. */
   readonly shown?: (cluster: ClusterActivities) => Promise<void>;
 }
@@ -43,29 +43,29 @@ interface Write {
 export class ProvenWrites {
   private readonly waits: Required<MigrationWaits>;
   private pushes = 0;
-  /** Not where a push came no later than it should have: a clock of an istiod may be off. */
+  /** Until a write that was timed was not shown in time, as where a clock of an istiod is off. */
   private isTimed = true;
 
   constructor(waits: Required<MigrationWaits>) {
     this.waits = waits;
   }
 
-  async settle({ what, pushed, make, again, isRemoval = false, isUrgent = false, shown }: Write): Promise<void> {
+  async settle({ what, pushed, make, again, isRemoval = false, mayWait = false, shown }: Write): Promise<void> {
     const push = this.nextPush();
-    const { refs, seen } = await make(push, this.isTimed && !isUrgent && shown === undefined);
+    const { refs, seen } = await make(push, this.isTimed && mayWait);
     const held = seen ?? (await this.heldBy(what, refs, isRemoval ? null : push));
     if (shown !== undefined && (await this.isShown(pushed.host, shown))) return;
+    await this.forPushes();
     if (seen !== undefined) {
       if (await this.isShown(pushed.host, (cluster) => cluster.verifyPushed({ ...pushed, seen }))) return;
       this.isTimed = false;
     }
-    await this.beforeProof();
     await again(this.nextPush());
     await this.acknowledged(pushed, held);
   }
 
   /** Written, and held by every istiod as it was written. */
-  async held(what: string, write: (push: string) => Promise<readonly ObjectRef[]>): Promise<readonly SeenDraining[]> {
+  async held(what: string, write: (push: string) => Promise<readonly ObjectRef[]>): Promise<readonly Sighting[]> {
     const push = this.nextPush();
     return await this.heldBy(what, await write(push), push);
   }
@@ -81,14 +81,17 @@ export class ProvenWrites {
     return await isSeen(() => shown(cluster));
   }
 
-  async acknowledged(pushed: Pushed, seen: readonly SeenDraining[]): Promise<void> {
+  async acknowledged(pushed: Pushed, seen: readonly Sighting[]): Promise<void> {
     const cluster = readCluster(`Wait until every client of ${pushed.host} has taken it`, this.waits.routedMs);
     await cluster.verifyPushed({ ...pushed, seen });
   }
 
-  /** istiod's times have whole seconds: what it pushes for the second write is later than what it said of the first. */
-  async beforeProof(): Promise<void> {
-    await sleep('1s', { summary: 'Before the push that proves' });
+  /**
+   * istiod's times have whole seconds: what it pushes for a second write is later than what it said of the first. And what it holds it may
+   * have yet to take into what it pushes [a queue of its own: pilot/pkg/model/virtualservice_controller.go].
+   */
+  async forPushes(): Promise<void> {
+    await sleep('1s', { summary: 'Until what it holds is what it pushes' });
   }
 
   nextPush(): string {

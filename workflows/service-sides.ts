@@ -69,7 +69,7 @@ export class ServiceSides implements Sides {
     const host = podsHostOf(this.target);
     const cluster = readCluster('Wait until every istiod gives the pods out', this.waits.routedMs);
     const seen = await cluster.verifyOffered({ host, addresses });
-    await this.writes.beforeProof();
+    await this.writes.forPushes();
     await this.applySides('Push', this.writes.nextPush());
     await this.writes.acknowledged({ host, types: ['cds', 'eds'] }, seen);
   }
@@ -106,7 +106,7 @@ export class ServiceSides implements Sides {
     }
     await this.writes.held('Service', (push) => this.select(side, push));
     const seen = await this.verify(side, { isAlone: true });
-    await this.writes.beforeProof();
+    await this.writes.forPushes();
     await this.select(side, this.writes.nextPush());
     await this.writes.acknowledged({ host: this.target.host, types: ['cds', 'eds'] }, seen);
     this.selected = side;

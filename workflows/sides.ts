@@ -21,7 +21,7 @@ export interface Sides {
   rewrite(weight: number): Promise<void>;
   /** Nobody is sent to both sides at once, however they call. */
   holds(): Promise<void>;
-  /** Every client has these endpoints of pods before it has a route to them: none is sent to a side that it does not know yet. */
+  /** Every client has these endpoints of pods before it has a weight of them: none is sent to a side that it does not know yet. */
   haveEndpoints(addresses: readonly string[]): Promise<void>;
   /** Clients are pushed what they have of the Service, however it stands, now that its routes are gone. */
   pushAgain(weight: number, push: string): Promise<void>;

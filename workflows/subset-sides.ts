@@ -39,7 +39,7 @@ export class SubsetSides implements Sides {
       subsets,
     });
     const write = (push: string) => this.write(`Name the two sides of ${host}`, 0, push);
-    const asked = (cluster: ClusterActivities): Promise<void> => cluster.verifyAsked({ host, subsets });
+    const asked = (cluster: ClusterActivities): Promise<void> => cluster.verifyAsked({ host, subsets, areNew: true });
     const isNew = !this.isLeftBehind && known.length === 0;
     await this.writes.settle({
       what: 'DestinationRule',
@@ -59,7 +59,7 @@ export class SubsetSides implements Sides {
     if (weight === 0) return;
     const { host } = this.target;
     const cluster = readCluster(`See that every client of ${host} takes endpoints of both sides`, this.waits.routedMs);
-    await cluster.verifyAsked({ host, subsets: subsetsOf(this.target) });
+    await cluster.verifyAsked({ host, subsets: subsetsOf(this.target), areNew: false });
   }
 
   /** TCP changes sides as a whole: a subset gets other endpoints. What is not known to have come, or was edited, is written again. */
@@ -93,9 +93,9 @@ export class SubsetSides implements Sides {
   }
 
   /**
-   * Nothing rests on it yet, so no push has to prove it: every istiod has queued these endpoints at its clients, and hands each client
-   * in that order what is written from here on [pilot/pkg/xds/pushqueue.go; delta.go: one goroutine per connection]. Who has acknowledged
-   * a weight has them.
+   * No push of its own has to prove it: what istiod gives out it hands to each client, and in that order whatever is written from here on
+   * [pilot/pkg/xds/pushqueue.go; delta.go: one goroutine per connection]. Who has acknowledged a weight has them. A smoke request that is
+   * quicker is answered 503, and sent again.
    */
   async haveEndpoints(addresses: readonly string[]): Promise<void> {
     const { host } = this.target;

@@ -106,7 +106,8 @@ export class IstioMesh implements MeshPort {
   }
 
   async meetIstiods(): Promise<void> {
-    for (const pod of await this.#debug.pods()) await this.#debug.get(pod, '/version');
+    const pods = await this.#debug.pods();
+    await Promise.all(pods.map((pod) => this.#debug.get(pod, '/version')));
   }
 
   async readUnguarded(host: string, ports: readonly number[]): Promise<readonly UnguardedProxy[]> {

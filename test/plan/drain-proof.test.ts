@@ -132,8 +132,13 @@ describe('a client has the subsets', () => {
     ['that never calls the host', [istiod('a', client('p', { isWatching: false }))], []],
     ['not where it is connected to no istiod', [istiod('a')], ['p']],
   ])('%s', (_, looks, left) => {
-    const behind = clientsNotAsking({ expected: expected('p'), looks, subsets: ['v1', 'v2'] });
+    const behind = clientsNotAsking({ expected: expected('p'), looks, subsets: ['v1', 'v2'], areNew: true });
     expect(behind.map(({ proxy }) => proxy)).toEqual(left);
+  });
+
+  test('that stand, also where clusters alone were pushed since', () => {
+    const looks = [istiod('a', client('p', { clusters: at(80, '', 'v1', 'v2'), hasListenersOfClusters: false }))];
+    expect(clientsNotAsking({ expected: expected('p'), looks, subsets: ['v1', 'v2'], areNew: false })).toEqual([]);
   });
 });
 

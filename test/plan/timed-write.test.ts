@@ -8,12 +8,12 @@ import { untilTimelyMs, writeInTime } from '../../activities/timed-write.ts';
 
 describe('a write is in time, by the milliseconds of a second', () => {
   test.each([
-    [0, 910],
-    [500, 410],
-    [909, 1],
-    [910, 0],
-    [911, 999],
-    [999, 911],
+    [0, 920],
+    [500, 420],
+    [919, 1],
+    [920, 0],
+    [921, 999],
+    [999, 921],
   ])('at %d after %d', (ofSecond, waitMs) => {
     expect(untilTimelyMs(1_790_000_000_000 + ofSecond)).toBe(waitMs);
   });
@@ -34,50 +34,65 @@ const both = [holds('istiod-a', 'p'), holds('istiod-b', 'p')];
 const seen = both.map(({ istiodPod }) => ({ istiodPod, at }));
 
 const START_MS = 1_790_000_000_300;
-const WRITTEN_MS = 1_790_000_000_930;
-let now = START_MS;
-const clock = jest.spyOn(Date, 'now');
+const WRITTEN_MS = 1_790_000_000_940;
 beforeEach(() => {
-  now = START_MS;
-  clock.mockImplementation(() => now);
+  jest.useFakeTimers({ now: START_MS });
 });
 afterEach(() => {
-  clock.mockReset();
+  jest.useRealTimers();
 });
+
+const pass = (ms: number): Promise<void> => new Promise((ring) => setTimeout(ring, ms));
+
+/** Each timer once nothing else is left to do. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const state = { isDone: false };
+  const done = work.finally(() => {
+    state.isDone = true;
+  });
+  while (!state.isDone) await jest.advanceTimersToNextTimerAsync();
+  return await done;
+}
 
 interface World {
   readonly looks: () => readonly HeldLook[];
+  /** Of an answer of istiod, and of a write. */
   readonly takesMs?: number;
   readonly result?: AppliedObject['result'];
   readonly push?: string | null;
   readonly isUnreachable?: boolean;
+  readonly isHung?: boolean;
+  /** Of timers. */
+  readonly lateMs?: number;
 }
 
-async function written({ looks, takesMs = 20, result = 'changed', push = 'p', isUnreachable = false }: World) {
+async function written(world: World) {
+  const { looks, takesMs = 20, result = 'changed', push = 'p', isUnreachable = false, isHung = false } = world;
   const asked: (number | undefined)[] = [];
   const mesh = {
-    meetIstiods: () => (isUnreachable ? Promise.reject(new Error('refused')) : Promise.resolve()),
-    readHeld: (_: unknown, since?: number) => {
+    meetIstiods: async () => {
+      await pass(isHung ? 20_000 : takesMs);
+      if (isUnreachable) throw new Error('refused');
+    },
+    readHeld: async (_: unknown, since?: number) => {
       asked.push(since);
-      now += takesMs;
-      return Promise.resolve().then(looks);
+      await pass(takesMs);
+      return looks();
     },
   } as Partial<MeshPort> as MeshPort;
-  const write = (): Promise<readonly AppliedObject[]> => {
-    now += takesMs;
-    return Promise.resolve([{ ref, result }]);
+  let wroteAt = 0;
+  const write = async (): Promise<readonly AppliedObject[]> => {
+    wroteAt = Date.now();
+    await pass(takesMs);
+    return [{ ref, result }];
   };
-  const sleep = (ms: number): Promise<void> => {
-    now += ms;
-    return Promise.resolve();
-  };
-  const answer = await writeInTime(mesh, push, write, sleep);
-  return { answer, asked };
+  const answer = await inTime(writeInTime(mesh, push, write, (ms) => pass(ms + (world.lateMs ?? 0))));
+  return { answer, asked, waitedMs: wroteAt - START_MS };
 }
 
 test('what every istiod holds before the second ends was seen, by a look from after the write', async () => {
-  const { answer, asked } = await written({ looks: () => both });
-  expect(answer).toEqual({ refs: [ref], seen });
+  const { answer, asked, waitedMs } = await written({ looks: () => both });
+  expect({ answer, waitedMs }).toEqual({ answer: { refs: [ref], seen }, waitedMs: 620 });
   expect(asked).toEqual([WRITTEN_MS]);
 });
 
@@ -86,21 +101,25 @@ test('what was removed is seen where no istiod holds it', async () => {
   expect(answer).toEqual({ refs: [ref], seen });
 });
 
-test.each<[string, World]>([
-  ['one istiod holds what was there before', { looks: () => [holds('istiod-a', 'p'), holds('istiod-b', 'o')] }],
-  ['one istiod still holds what was removed', { looks: () => [holds('istiod-a'), holds('istiod-b', 'o')], push: null }],
-  ['the second has ended before the answer came', { looks: () => both, takesMs: 50 }],
-  ['all stood so before, which nobody pushes', { looks: () => both, result: 'unchanged' }],
+test.each<[string, number, World]>([
+  ['one istiod holds what was there before', 620, { looks: () => [holds('istiod-a', 'p'), holds('istiod-b', 'o')] }],
+  ['one still holds what was removed', 620, { looks: () => [holds('istiod-a'), holds('istiod-b', 'o')], push: null }],
+  ['the second ended before the answer came', 620, { looks: () => both, takesMs: 50 }],
+  ['the second ended before it was written', 620, { looks: () => both, takesMs: 90 }],
+  ['the timer was late', 720, { looks: () => both, lateMs: 100 }],
+  ['all stood so before, which nobody pushes', 620, { looks: () => both, result: 'unchanged' }],
   [
     'the look fails',
+    620,
     {
       looks: () => {
         throw new Error('reset');
       },
     },
   ],
-  ['an istiod cannot be reached, and it was written at once', { looks: () => both, isUnreachable: true }],
-])('nothing was seen where %s', async (_, world) => {
-  const { answer } = await written(world);
-  expect(answer).toEqual({ refs: [ref] });
+  ['an istiod cannot be reached, and it was written at once', 20, { looks: () => both, isUnreachable: true }],
+  ['an istiod does not answer, and it was written a second later', 1_000, { looks: () => both, isHung: true }],
+])('nothing was seen where %s', async (_, waited, world) => {
+  const { answer, waitedMs } = await written(world);
+  expect({ answer, waitedMs }).toEqual({ answer: { refs: [ref] }, waitedMs: waited });
 });

@@ -2,14 +2,14 @@
 import type { Traffic } from '../../activities/ports/host-port.ts';
 import type { EndpointLook, ExpectedProxy, ProxyConnection, WatcherLook } from '../../activities/ports/mesh-port.ts';
 
-/** When an istiod was first seen to hold the label, by its own clock. */
-export interface SeenDraining {
+/** When an istiod was seen to hold a label or an object, by its own clock. */
+export interface Sighting {
   readonly istiodPod: string;
   readonly at: string;
 }
 
 /** Every istiod holds this label on each of the machine's endpoints; undefined while one does not. */
-export function seenDraining(looks: readonly EndpointLook[], value: string): readonly SeenDraining[] | undefined {
+export function seenDraining(looks: readonly EndpointLook[], value: string): readonly Sighting[] | undefined {
   const isSeen = looks.every(({ endpoints }) => endpoints.every(({ draining }) => draining === value));
   return isSeen ? looks.map(({ istiodPod, at }) => ({ istiodPod, at })) : undefined;
 }
@@ -25,7 +25,7 @@ export interface ProofInput {
   readonly machine: string;
   readonly expected: readonly ExpectedProxy[];
   readonly looks: readonly WatcherLook[];
-  readonly seen: readonly SeenDraining[];
+  readonly seen: readonly Sighting[];
 }
 
 /** A proxy that may still send requests to the machine, and why nobody can say that it does not. */
@@ -42,17 +42,23 @@ export function unprovenClients({ machine, expected, looks, seen }: ProofInput):
 }
 
 /**
- * Clients that do not ask for the endpoints of each of these subsets, at every port of the host that they know, or have no listeners for
- * them yet, as gateways between networks need; empty when the proof is whole.
+ * Clients that refuse endpoints, or do not ask for those of each of these subsets, at every port of the host that they know; empty when
+ * the proof is whole. `areNew`: or have no listeners for them yet, as gateways between networks need. That is told by what was pushed
+ * together, and so not of subsets that stand: of some changes istiod pushes clusters alone [a PeerAuthentication of the Service's
+ * namespace, to clients of others; pilot/pkg/xds/cds.go, lds.go].
  */
 export function clientsNotAsking({
   expected,
   looks,
   subsets,
-}: Pick<ProofInput, 'expected' | 'looks'> & { readonly subsets: readonly string[] }): readonly Unproven[] {
+  areNew,
+}: Pick<ProofInput, 'expected' | 'looks'> & {
+  readonly subsets: readonly string[];
+  readonly areNew: boolean;
+}): readonly Unproven[] {
   return clientsBehind({ machine: '', expected, looks }, ({ clusters, error, hasListenersOfClusters }) => {
     if (error !== undefined) return `refuses its endpoints: ${error}`;
-    if (!hasListenersOfClusters) return 'has not acknowledged its clusters and listeners';
+    if (areNew && !hasListenersOfClusters) return 'has not acknowledged its clusters and listeners';
     const ports = clusters.filter(({ subset }) => subset === '').map(({ of }) => of);
     const missing = subsets.filter(
       (subset) => !ports.every((port) => clusters.some((one) => one.of === port && one.subset === subset)),
