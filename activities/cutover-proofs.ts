@@ -6,6 +6,7 @@ import {
   askingFor,
   clientsNotAsking,
   type Sighting,
+  sightingsOf,
   silentIstiods,
   type Unproven,
   unprovenClients,
@@ -105,7 +106,7 @@ export function cutoverProofActivities({ mesh }: { readonly mesh: MeshPort }) {
           `${istiodPod} does not give ${missing.join(', ')} to clients of ${input.host}; check that the pods are ready and that the Service selects them`,
         );
       }
-      return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+      return sightingsOf(looks);
     },
   };
 }

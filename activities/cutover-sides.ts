@@ -1,5 +1,5 @@
 /** Activities of a migration by `guard: selector`: the Services of its sides, and whose endpoints the Service itself has. */
-import type { Sighting } from '../workflows/plan/drain-proof.ts';
+import { type Sighting, sightingsOf } from '../workflows/plan/drain-proof.ts';
 import { failure } from './failures.ts';
 import type { ObjectRef } from './ports/cluster-port.ts';
 import type { CutoverPort } from './ports/cutover-port.ts';
@@ -67,7 +67,7 @@ export function cutoverSideActivities({ cutover, mesh }: { readonly cutover: Cut
           `${istiodPod} gives ${others.map(({ address }) => address).join(', ')} to clients of ${target.host} beside its ${side}; see the Service's selector and its EndpointSlices`,
         );
       }
-      return looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+      return sightingsOf(looks);
     },
   };
 }

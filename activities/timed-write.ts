@@ -6,7 +6,7 @@
  */
 import { Context } from '@temporalio/activity';
 
-import type { Sighting } from '../workflows/plan/drain-proof.ts';
+import { type Sighting, sightingsOf } from '../workflows/plan/drain-proof.ts';
 import type { AppliedObject, ObjectRef } from './ports/cluster-port.ts';
 import type { HeldLook, MeshPort } from './ports/mesh-port.ts';
 import { pushAnnotation } from './render/cutover-routes.ts';
@@ -68,5 +68,5 @@ export async function readHeldBy(
 ): Promise<{ readonly seen: readonly Sighting[]; readonly late: readonly HeldLook[] }> {
   const looks = (await Promise.all(refs.map(async (ref) => await mesh.readHeld(ref, since)))).flat();
   const late = looks.filter(({ marks }) => (push === null ? marks !== undefined : marks?.[pushAnnotation] !== push));
-  return { seen: looks.map(({ istiodPod, at }) => ({ istiodPod, at })), late };
+  return { seen: sightingsOf(looks), late };
 }

@@ -8,10 +8,14 @@ export interface Sighting {
   readonly at: string;
 }
 
+/** When each istiod gave these answers. */
+export const sightingsOf = (looks: readonly Sighting[]): readonly Sighting[] =>
+  looks.map(({ istiodPod, at }) => ({ istiodPod, at }));
+
 /** Every istiod holds this label on each of the machine's endpoints; undefined while one does not. */
 export function seenDraining(looks: readonly EndpointLook[], value: string): readonly Sighting[] | undefined {
   const isSeen = looks.every(({ endpoints }) => endpoints.every(({ draining }) => draining === value));
-  return isSeen ? looks.map(({ istiodPod, at }) => ({ istiodPod, at })) : undefined;
+  return isSeen ? sightingsOf(looks) : undefined;
 }
 
 /** Every istiod knows the same endpoints of the machine, and gives each of them out; none where no Service selects it. */
